@@ -1,0 +1,108 @@
+"""How every program here starts, and how it says that something went wrong.
+
+A mistake of the user's (an unknown data set, a corrupt file, a flag out of range)
+ends in one line on standard error and exit status 2, never in a traceback; a bug
+of ours ends in one line too, with exit status 1. ``--debug`` shows the traceback
+of either. Ctrl-C exits with 130, as shells expect.
+"""
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+_DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
+
+_OUR_PACKAGES = ("spjax", "experiments", "launch", "__main__")
+
+EXIT_BUG = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class UsageError(ValueError):
+    """A flag whose value the program cannot use; the message says what to do."""
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message on one line; the type's name if it has no message."""
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def _report(error: BaseException, prefix: str) -> None:
+    if flags.FLAGS.is_parsed() and _DEBUG.value:
+        traceback.print_exception(error)
+    print(f"{prefix}: {one_line(error)}", file=sys.stderr)
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether the user can mend it: an error type of ours, or the system's.
+
+    A bare ValueError of a library under us is a bug of ours, not a wrong flag.
+    """
+    module = type(error).__module__.split(".")[0]
+    return isinstance(error, OSError) or (
+        isinstance(error, ValueError) and module in _OUR_PACKAGES
+    )
+
+
+def guarded(main: Callable[[Sequence[str]], int | None]) -> Callable[..., None]:
+    """Wraps a program's main so that errors end as the module docstring says."""
+
+    def wrapped(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            print(
+                f"error: unexpected argument {argv[1]!r}: every setting is a flag, "
+                f"--name=value; --help lists them",
+                file=sys.stderr,
+            )
+            sys.exit(EXIT_USAGE)
+        try:
+            sys.exit(main(argv) or 0)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            # The reader (head, less) went away: nothing left to say.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_BUG)
+        except Exception as error:  # The last resort, by design.
+            if is_users(error):
+                _report(error, "error")
+                sys.exit(EXIT_USAGE)
+            name = type(error).__name__
+            _report(error, f"internal error ({name}; --debug shows where)")
+            sys.exit(EXIT_BUG)
+
+    return wrapped
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+
+def quiet_libraries() -> None:
+    """Keeps the notices of libraries out of a program's output."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("jax").setLevel(logging.ERROR)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> None:
+    """Runs an absl program: parses flags, calls ``main(argv)``, exits.
+
+    Args:
+      main: takes the arguments left after the flags (just the program's name) and
+        returns an exit status, or None for success.
+    """
+    quiet_libraries()
+    app.run(guarded(main), flags_parser=_parse)
