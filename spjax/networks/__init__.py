@@ -1,0 +1,18 @@
+"""Networks: from a genome to a Flax module, its weights and its inference."""
+
+from spjax.networks.downsample import downsample
+from spjax.networks.inference import inference_function
+from spjax.networks.inherit import inherit
+from spjax.networks.init import init_variables, variable_shapes
+from spjax.networks.module import Network, build, reduced_channels
+
+__all__ = [
+    "Network",
+    "build",
+    "downsample",
+    "inference_function",
+    "inherit",
+    "init_variables",
+    "reduced_channels",
+    "variable_shapes",
+]

@@ -1,0 +1,214 @@
+"""Genome -> Flax linen module.
+
+Parameter names depend on a layer's place in the genome only (``block0_conv1``,
+``dense0``, ``classifier``), so that a morph's child finds its parent's tensors by
+name. Within a convolutional layer: ``conv`` (the K x K kernel of a regular or
+downsampled layer), ``reduce`` (the linear 1x1 before it), ``depthwise`` and
+``pointwise`` (a separable layer), ``norm`` and ``depthwise_norm``.
+
+A convolution has a bias only where no batch norm follows. A residual adds the
+block's input (through a linear 1x1 convolution with bias where shapes differ) to
+the second layer's output, its batch norm and ReLU included.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from spjax.genomes.genome import Block, Conv, Genome
+from spjax.networks.lowering import LOWERINGS
+
+# The running statistics forget half of the past every 7 steps: a training of a few
+# hundred steps must not be evaluated with the statistics of its first steps.
+_MOMENTUM = 0.9
+_EPSILON = 1e-5
+_HE = nn.initializers.he_normal()
+_LECUN = nn.initializers.lecun_normal()
+
+
+def reduced_channels(channels: int, reduction: float) -> int:
+    """Channels that a ``downsampled`` convolution keeps of its input; at least 1."""
+    return max(1, round(channels * (1.0 - reduction)))
+
+
+class _ConvOp(nn.Module):
+    """A convolution with a bias or without."""
+
+    features: int
+    kernel: int
+    stride: int = 1
+    padding: str = "SAME"
+    use_bias: bool = False
+    depthwise: bool = False
+    linear: bool = False
+    lowering: str = "inference"
+
+    @nn.compact
+    def __call__(self, x):
+        ops = LOWERINGS[self.lowering]
+        inputs = 1 if self.depthwise else x.shape[-1]
+        shape = (self.kernel, self.kernel, inputs, self.features)
+        kernel = self.param("kernel", _LECUN if self.linear else _HE, shape)
+        op = ops.depthwise if self.depthwise else ops.conv
+        y = op(x, kernel, self.stride, self.padding)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + bias
+        return y
+
+
+class _Dense(nn.Module):
+    """A dense layer; ``linear`` says that no ReLU follows (it scales the init)."""
+
+    features: int
+    linear: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", _LECUN if self.linear else _HE, shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return jnp.dot(x, kernel) + bias
+
+
+class _BatchNorm(nn.Module):
+    """Batch normalisation over N, H and W (Ioffe and Szegedy, ICML 2015)."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        size = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, size)
+        bias = self.param("bias", nn.initializers.zeros, size)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, size)
+        var = self.variable("batch_stats", "var", jnp.ones, size)
+        if not train:
+            # One multiply and one add for each activation.
+            gain = scale * jax.lax.rsqrt(var.value + _EPSILON)
+            return x * gain + (bias - mean.value * gain)
+        batch_mean = jnp.mean(x, (0, 1, 2))
+        batch_var = jnp.mean(jnp.square(x), (0, 1, 2)) - jnp.square(batch_mean)
+        batch_var = jnp.maximum(batch_var, 0.0)
+        if not self.is_initializing():
+            mean.value = _MOMENTUM * mean.value + (1 - _MOMENTUM) * batch_mean
+            var.value = _MOMENTUM * var.value + (1 - _MOMENTUM) * batch_var
+        gain = scale * jax.lax.rsqrt(batch_var + _EPSILON)
+        return x * gain + (bias - batch_mean * gain)
+
+
+class _ConvLayer(nn.Module):
+    """One ``Conv`` gene: convolution(s), batch norm, ReLU."""
+
+    gene: Conv
+    lowering: str
+
+    @nn.compact
+    def __call__(self, x, train):
+        gene = self.gene
+        op = {"lowering": self.lowering, "use_bias": not gene.batch_norm}
+        spatial = {"stride": gene.stride, "padding": gene.padding}
+
+        def finish(x, norm):
+            if gene.batch_norm:
+                x = _BatchNorm(name=norm)(x, train)
+            return nn.relu(x) if gene.relu else x
+
+        if gene.kind == "separable":
+            x = _ConvOp(
+                x.shape[-1],
+                gene.kernel,
+                **spatial,
+                **op,
+                depthwise=True,
+                name="depthwise",
+            )(x)
+            x = finish(x, "depthwise_norm")
+            x = _ConvOp(gene.channels, 1, **op, name="pointwise")(x)
+        else:
+            if gene.kind == "downsampled":
+                kept = reduced_channels(x.shape[-1], gene.reduction)
+                x = _ConvOp(
+                    kept, 1, lowering=self.lowering, linear=True, name="reduce"
+                )(x)
+            x = _ConvOp(gene.channels, gene.kernel, **spatial, **op, name="conv")(x)
+        return finish(x, "norm")
+
+
+class Network(nn.Module):
+    """The network of a genome; see ``build``."""
+
+    genome: Genome
+    num_classes: int
+    lowering: str = "inference"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Computes logits [N, num_classes] of ``x`` [N, H, W, C]."""
+        branches = []
+        if self.genome.input_branch:
+            units = self.genome.input_branch
+            branches.append(nn.relu(_Dense(units, name="input_branch")(_flat(x))))
+        for index, block in enumerate(self.genome.blocks):
+            x = self._block(x, block, f"block{index}", train)
+            if block.branch:
+                name = f"block{index}_branch"
+                branches.append(nn.relu(_Dense(block.branch, name=name)(_flat(x))))
+        x = _flat(x)
+        for index, units in enumerate(self.genome.dense):
+            x = nn.relu(_Dense(units, name=f"dense{index}")(x))
+        if branches:
+            x = jnp.concatenate([x, *branches], axis=-1)
+        return _Dense(self.num_classes, linear=True, name="classifier")(x)
+
+    def _block(self, x, block: Block, name: str, train: bool):
+        ops = LOWERINGS[self.lowering]
+        entry = x
+        for index, gene in enumerate(block.convs):
+            layer = _ConvLayer(gene, self.lowering, name=f"{name}_conv{index}")
+            x = layer(x, train)
+            if block.residual and index == 1:
+                if entry.shape != x.shape:
+                    stride = block.convs[0].stride * block.convs[1].stride
+                    entry = _ConvOp(
+                        x.shape[-1],
+                        1,
+                        stride,
+                        use_bias=True,
+                        linear=True,
+                        lowering=self.lowering,
+                        name=f"{name}_shortcut",
+                    )(entry)
+                x = x + entry
+        if block.pool.kind == "max":
+            x = ops.max_pool(x, block.pool.window)
+        elif block.pool.kind == "average":
+            x = ops.average_pool(x, (block.pool.window, block.pool.window))
+        elif block.pool.kind == "global_average":
+            x = ops.average_pool(x, x.shape[1:3])
+        return x
+
+
+def build(genome: Genome, num_classes: int, *, lowering: str = "inference") -> Network:
+    """Returns the network of a genome as a linen module.
+
+    Args:
+      genome: a genome that is valid for the input it will see.
+      num_classes: number of logits.
+      lowering: ``inference`` traces to XLA's convolution and window primitives;
+        ``training`` computes the same function (to rounding) faster on a CPU.
+
+    Returns:
+      A frozen, hashable module: ``module.apply(variables, x, train=False)`` with
+      float32 ``x`` [N, H, W, C] after downsampling and normalisation returns logits
+      [N, num_classes]. The parameters are the same whatever the lowering.
+
+    Raises:
+      ValueError: if ``lowering`` is unknown.
+    """
+    if lowering not in LOWERINGS:
+        known = ", ".join(sorted(LOWERINGS))
+        raise ValueError(f"lowering={lowering!r} is unknown; choose one of: {known}.")
+    return Network(genome, num_classes, lowering)
+
+
+def _flat(x):
+    return x.reshape(x.shape[0], -1)
