@@ -1,0 +1,1 @@
+"""The search: what to train next, where, and how it is remembered."""
