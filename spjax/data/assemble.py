@@ -73,7 +73,7 @@ def assemble(source: Source, transform: Transform, seed: int) -> Dataset:
         "image_size": transform.image_size,
         "grey": transform.grey,
         "shape": shape,
-        "format": 1,
+        "contents": _contents(train_split, validation),
     }
     return Dataset(
         name=source.name,
@@ -128,6 +128,15 @@ def _require_shape(source: Source, which: str, split: Split, shape: tuple) -> No
             f"{'x'.join(map(str, split.images.shape[1:]))} but training images are "
             f"{'x'.join(map(str, shape))}; pass --image_size=N (and --grey)"
         )
+
+
+def _contents(*splits: Split) -> str:
+    """Hashes the pixels and labels that a search sees (0.1 s for MNIST)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for split in splits:
+        digest.update(np.ascontiguousarray(split.images))
+        digest.update(np.ascontiguousarray(split.labels))
+    return digest.hexdigest()
 
 
 def _fingerprint(identity: dict) -> str:

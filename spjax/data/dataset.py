@@ -110,7 +110,8 @@ class Dataset:
       notes: lines that a program prints before it starts.
       split_seed: seed of the splits that were drawn (not those the source brought).
       fingerprint: short hash of the data's identity: source and version, split seed
-        and sizes, image size, channels; for one's own data the files' contents.
+        and sizes, image size, and the contents of ``train`` and ``validation``. Test
+        images enter by name and size alone: they are unread.
       input_shape: (H, W, C) of one image.
       test_size: number of test images, known without reading them.
       read_test: reads the test split; use ``test()``.

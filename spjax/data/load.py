@@ -6,6 +6,7 @@ from spjax.data.assemble import assemble
 from spjax.data.binary import as_binary
 from spjax.data.dataset import Dataset
 from spjax.data.errors import DataError
+from spjax.data.folder import open_folder
 from spjax.data.npz import open_npz
 from spjax.data.resize import Transform
 from spjax.data.source import Source
@@ -40,15 +41,18 @@ def load(
     transform = Transform(image_size, grey)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise DataError(f"split seed {seed}: must be a whole number, 0 or more")
-    return assemble(_open(name, data_dir, download), transform, seed)
+    return assemble(_open(name, data_dir, download, transform), transform, seed)
 
 
-def _open(name: str, data_dir: str | os.PathLike | None, download: bool) -> Source:
+def _open(
+    name: str,
+    data_dir: str | os.PathLike | None,
+    download: bool,
+    transform: Transform,
+) -> Source:
     kind, _, path = name.partition(":")
     if kind == "folder":
-        from spjax.data.folder import open_folder
-
-        return open_folder(path)
+        return open_folder(path, transform)
     if kind == "npz":
         return open_npz(path)
     # TFDS takes half a second to import: not for one's own data.

@@ -37,7 +37,8 @@ class Source:
       name: what ``--dataset`` was given.
       class_names: one name per label.
       parts: ``train``, and where the source has them ``validation`` and ``test``.
-      identity: strings that change whenever the data does (for the fingerprint).
+      identity: what tells this data from other data before any image is read: kind,
+        version, file names and sizes (for the fingerprint).
       notes: lines that a program prints; called after reading, so that a source can
         say what it found.
       groups: for each label the class that it counts as, or None for the labels
