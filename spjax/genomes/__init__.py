@@ -2,7 +2,10 @@
 
 from spjax.genomes.bounds import Bounds, check_within
 from spjax.genomes.canonical import canonical
+from spjax.genomes.distance import distance, embedding
 from spjax.genomes.errors import GenomeError
+from spjax.genomes.features import Features, feature_names, features
+from spjax.genomes.flat import Gene, flat_space, from_flat, to_flat
 from spjax.genomes.genome import (
     CONV_KINDS,
     PADDINGS,
@@ -14,6 +17,7 @@ from spjax.genomes.genome import (
     Pool,
     Training,
 )
+from spjax.genomes.morphs import MORPHS, PRUNING_MORPHS, morph
 from spjax.genomes.random_draw import random_genome
 from spjax.genomes.shapes import (
     BlockShapes,
@@ -27,13 +31,17 @@ from spjax.genomes.validate import check_genes, validate
 
 __all__ = [
     "CONV_KINDS",
+    "MORPHS",
     "PADDINGS",
     "POOL_KINDS",
     "PRUNING_KINDS",
+    "PRUNING_MORPHS",
     "Block",
     "BlockShapes",
     "Bounds",
     "Conv",
+    "Features",
+    "Gene",
     "Genome",
     "GenomeError",
     "Pool",
@@ -44,10 +52,18 @@ __all__ = [
     "check_within",
     "classifier_features",
     "deployed_shape",
+    "distance",
+    "embedding",
+    "feature_names",
+    "features",
+    "flat_space",
+    "from_flat",
     "from_json",
     "genome_id",
+    "morph",
     "random_genome",
     "reduced_channels",
+    "to_flat",
     "to_json",
     "validate",
 ]

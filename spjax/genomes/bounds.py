@@ -4,8 +4,9 @@ The defaults suit microcontrollers with a few KB of RAM. Ranges hold both ends.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable
 
+from spjax.genomes.active import active_genes
 from spjax.genomes.canonical import round_learning_rate, round_sparsity
 from spjax.genomes.errors import GenomeError, show
 from spjax.genomes.genome import (
@@ -13,10 +14,7 @@ from spjax.genomes.genome import (
     PADDINGS,
     POOL_KINDS,
     PRUNING_KINDS,
-    Block,
-    Conv,
     Genome,
-    Training,
 )
 from spjax.genomes.validate import MAX_BLOCKS, MAX_CONVS, MAX_DENSE, MAX_INTEGER
 
@@ -82,13 +80,15 @@ class Bounds:
         _check_range(self, "learning_rate", 0.0, 1.0, float, round_learning_rate)
         _check_range(self, "sparsity", 0.0, 0.999, float, round_sparsity)
         if self.learning_rate[0] == 0:
-            raise GenomeError("bounds.learning_rate must begin above 0")
+            raise GenomeError(
+                f"bounds.learning_rate = {self.learning_rate} must begin above 0"
+            )
         for name, allowed in _CHOICES.items():
             _check_choices(self, name, allowed)
         shares = self.reduction
         if type(shares) is not tuple or not shares or not all(map(_is_share, shares)):
             raise GenomeError(
-                f"bounds.reduction = {show(shares)} must be a tuple of numbers in "
+                f"bounds.reduction = {show(shares)} must be a tuple of floats in "
                 f"[0, 1), at least one"
             )
         _check_distinct(self, "reduction")
@@ -105,63 +105,15 @@ def check_within(genome: Genome, bounds: Bounds) -> None:
     Raises:
       GenomeError: naming the first gene that does not.
     """
-    for path, value, name in _genes(genome):
+    for path, value, name in active_genes(genome):
         allowed = getattr(bounds, name)
         inside = (
-            allowed[0] <= value <= allowed[1] if name in _RANGES else value in allowed
+            allowed[0] <= value <= allowed[1] if name in RANGES else value in allowed
         )
         if not inside:
             raise GenomeError(
                 f"{path} = {value!r} is out of bounds: {name} is {allowed!r}"
             )
-
-
-def _genes(genome: Genome) -> Iterator[tuple[str, object, str]]:
-    """(path, value, name of the bound) of each gene that has an effect."""
-    yield "downsample", genome.downsample, "downsample"
-    yield "number of blocks", len(genome.blocks), "num_blocks"
-    for b, block in enumerate(genome.blocks):
-        yield from _block_genes(block, f"blocks[{b}]")
-    yield from _branch_genes(genome.input_branch, "input_branch")
-    yield "number of dense layers", len(genome.dense), "num_dense"
-    for d, units in enumerate(genome.dense):
-        yield f"dense[{d}]", units, "dense_units"
-    yield from _training_genes(genome.training)
-
-
-def _block_genes(block: Block, path: str) -> Iterator[tuple[str, object, str]]:
-    yield f"number of convolutions of {path}", len(block.convs), "num_convs"
-    for c, conv in enumerate(block.convs):
-        yield from _conv_genes(conv, f"{path}.convs[{c}]")
-    if len(block.convs) > 1:
-        yield f"{path}.residual", block.residual, "residual"
-    yield f"{path}.pool.kind", block.pool.kind, "pool_kinds"
-    if block.pool.kind in ("max", "average"):
-        yield f"{path}.pool.window", block.pool.window, "pool_window"
-    yield from _branch_genes(block.branch, f"{path}.branch")
-
-
-def _conv_genes(conv: Conv, path: str) -> Iterator[tuple[str, object, str]]:
-    yield f"{path}.kind", conv.kind, "conv_kinds"
-    for name in ("kernel", "channels", "stride", "batch_norm", "relu"):
-        yield f"{path}.{name}", getattr(conv, name), name
-    if conv.kernel > 1:
-        yield f"{path}.padding", conv.padding, "paddings"
-    if conv.kind == "downsampled":
-        yield f"{path}.reduction", conv.reduction, "reduction"
-
-
-def _branch_genes(units: int, path: str) -> Iterator[tuple[str, object, str]]:
-    yield f"whether there is {path}", units > 0, "branches"
-    if units:
-        yield path, units, "branch_units"
-
-
-def _training_genes(training: Training) -> Iterator[tuple[str, object, str]]:
-    yield "training.learning_rate", training.learning_rate, "learning_rate"
-    yield "training.pruning", training.pruning, "pruning"
-    if training.pruning != "none":
-        yield "training.sparsity", training.sparsity, "sparsity"
 
 
 _BOOLEANS = (False, True)
@@ -177,7 +129,7 @@ _INTEGER_RANGES = {
     "branch_units": (1, MAX_INTEGER),
     "dense_units": (1, MAX_INTEGER),
 }
-_RANGES = {*_INTEGER_RANGES, "learning_rate", "sparsity"}
+RANGES = frozenset({*_INTEGER_RANGES, "learning_rate", "sparsity"})
 _CHOICES = {
     "conv_kinds": CONV_KINDS,
     "paddings": PADDINGS,
@@ -190,7 +142,14 @@ _CHOICES = {
 }
 
 
-def _check_range(bounds, name, lowest, highest, kind, rounded=None) -> None:  # noqa: ANN001
+def _check_range(
+    bounds: Bounds,
+    name: str,
+    lowest: float,
+    highest: float,
+    kind: type,
+    rounded: Callable[[float], float] | None = None,
+) -> None:
     ends = getattr(bounds, name)
     if (
         type(ends) is not tuple

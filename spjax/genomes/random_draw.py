@@ -28,9 +28,14 @@ _TRIES = 200
 # downsampling that goes below it is rare: an 8x8 digit mostly stays 8x8.
 _FEWEST_PIXELS = 7
 _RARE = 0.03
-_STEP_CHANCE = 0.25  # of a stride above 1
+_STEP_CHANCE = 0.15  # of a stride above 1
+_BATCH_NORM_CHANCE = 0.75
+_RELU_CHANCE = 0.85
 _RESIDUAL_CHANCE = 0.3
 _BRANCH_CHANCE = 0.1
+# Odds of each pooling. Global averages end the image: rare before the last block.
+_POOL_ODDS = {"none": 2.0, "max": 1.0, "average": 1.0, "global_average": _RARE}
+_LAST_POOL_ODDS = {**_POOL_ODDS, "global_average": 1.0}
 
 
 def random_genome(
@@ -77,16 +82,13 @@ def draw_downsample(
         raise GenomeError(f"bounds.downsample begins at {low}, above the image's side")
     factors = range(low, min(high, side) + 1)
     weights = [1.0 if side // d >= _FEWEST_PIXELS else _RARE for d in factors]
-    return _pick(rng, factors, weights)
+    return pick(rng, factors, weights)
 
 
 def draw_block(
     rng: np.random.Generator, side: int, bounds: Bounds, *, last: bool
 ) -> Block:
-    """Draws a block for a map whose smaller side is `side` pixels.
-
-    Global averages are common in the last block only, since they end the image.
-    """
+    """Draws a block for a map whose smaller side is `side` pixels."""
     count = int(rng.integers(*bounds.num_convs, endpoint=True))
     residual = count > 1 and _flag(rng, bounds.residual, _RESIDUAL_CHANCE)
     convs = []
@@ -103,11 +105,15 @@ def draw_conv(
 ) -> Conv:
     """Draws a convolution for a map of `side` pixels; `same` asks for SAME padding."""
     low, high = bounds.kernel
-    if same or "SAME" not in bounds.paddings:
-        # One padding only: the kernel has to suit it.
-        high = high if "SAME" in bounds.paddings else 1 if same else min(high, side)
+    if "SAME" in bounds.paddings:
+        # In a kernel of 2n and more some weights never meet a pixel of the map.
+        high = max(low, min(high, 2 * side - 1))
+    else:
+        high = min(high, 1 if same else side)
     if low > high:
-        raise GenomeError(f"no kernel within {bounds.kernel} fits a map of {side}")
+        raise GenomeError(
+            f"no kernel within {bounds.kernel} fits a map of {side} pixels"
+        )
     kernel = int(rng.integers(low, high, endpoint=True))
     paddings = [
         padding
@@ -115,14 +121,14 @@ def draw_conv(
         if padding == "SAME" or (kernel <= side and not same) or kernel == 1
     ]
     return Conv(
-        kind=_pick(rng, bounds.conv_kinds),
+        kind=pick(rng, bounds.conv_kinds),
         kernel=kernel,
         channels=draw_size(rng, bounds.channels),
         stride=_draw_stride(rng, bounds),
-        padding=_pick(rng, paddings),
-        batch_norm=_pick(rng, bounds.batch_norm),
-        relu=_pick(rng, bounds.relu),
-        reduction=_pick(rng, bounds.reduction),
+        padding=pick(rng, paddings),
+        batch_norm=_flag(rng, bounds.batch_norm, _BATCH_NORM_CHANCE),
+        relu=_flag(rng, bounds.relu, _RELU_CHANCE),
+        reduction=pick(rng, bounds.reduction),
     )
 
 
@@ -135,11 +141,11 @@ def draw_pool(
     kinds = [k for k in bounds.pool_kinds if fits or k in ("none", "global_average")]
     if not kinds:
         raise GenomeError(f"no pooling within the bounds fits a map of {side} pixels")
-    rare = {"global_average": 1.0 if last else _RARE}
-    kind = _pick(rng, kinds, [rare.get(k, 1.0) for k in kinds])
+    odds = _LAST_POOL_ODDS if last else _POOL_ODDS
+    kind = pick(rng, kinds, [odds[k] for k in kinds])
     if kind in ("none", "global_average"):
         return Pool(kind)
-    return Pool(kind, int(rng.integers(low, min(high, side), endpoint=True)))
+    return Pool(kind, draw_size(rng, (low, min(high, side))))
 
 
 def draw_branch(rng: np.random.Generator, bounds: Bounds) -> int:
@@ -154,7 +160,7 @@ def draw_training(rng: np.random.Generator, bounds: Bounds) -> Training:
     rate = math.exp(rng.uniform(math.log(low), math.log(high)))
     return Training(
         learning_rate=min(max(rate, low), high),
-        pruning=_pick(rng, bounds.pruning),
+        pruning=pick(rng, bounds.pruning),
         sparsity=float(rng.uniform(*bounds.sparsity)),
     )
 
@@ -206,11 +212,12 @@ def _flag(rng: np.random.Generator, choices: Sequence[bool], chance: float) -> b
     return rng.random() < chance if len(choices) > 1 else choices[0]
 
 
-def _pick(
+def pick(
     rng: np.random.Generator,
     options: Sequence[_T],
     weights: Sequence[float] | None = None,
 ) -> _T:
+    """Draws one of the options, uniformly or with odds `weights`."""
     if weights is None:
         return options[int(rng.integers(len(options)))]
     shares = np.asarray(weights) / np.sum(weights)
