@@ -76,7 +76,7 @@ def _in_training(change: _Change[Training]) -> Edit:
 
 
 def _choice(field: str, bound: str) -> _Change:
-    """Every other choice of a field."""
+    """Each choice of a field."""
 
     def change(rng: _Rng, value: _T, bounds: Bounds) -> Iterator[_T]:
         for option in _shuffled(rng, getattr(bounds, bound)):
@@ -86,7 +86,7 @@ def _choice(field: str, bound: str) -> _Change:
 
 
 def _integer(field: str, bound: str) -> _Change:
-    """Every other value of a field with a short integer range."""
+    """Each value of a field with a short integer range."""
 
     def change(rng: _Rng, value: _T, bounds: Bounds) -> Iterator[_T]:
         low, high = getattr(bounds, bound)

@@ -156,9 +156,7 @@ def _block(point: Point, prefix: str) -> Block:
     return Block(
         convs=tuple(_conv(point, f"{prefix}conv{c}_") for c in range(num_convs)),
         residual=_read(point, f"{prefix}residual") if num_convs > 1 else False,
-        pool=Pool(kind, _read(point, f"{prefix}pool_window"))
-        if windowed
-        else Pool(kind),
+        pool=pool,
         branch=_branch(point, f"{prefix}branch", f"{prefix}has_branch"),
     )
 
