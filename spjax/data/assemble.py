@@ -2,9 +2,11 @@
 
 What the source brings is used as it is. A missing test split is carved out of
 ``train`` first, then a missing validation split out of what is left; both draws are
-seeded and stratified (``split.py``).
+seeded and stratified (``split.py``). Training and validation images are shuffled,
+seeded, because sources often come sorted by class.
 """
 
+import dataclasses
 import hashlib
 import json
 
@@ -30,12 +32,17 @@ def assemble(source: Source, transform: Transform, seed: int) -> Dataset:
     """
     train, own_test = source.parts["train"], source.parts.get("test")
     own_validation = source.parts.get("validation")
+    for which, part in source.parts.items():
+        if not part.size:
+            raise DataError(f"--dataset={source.name}: its {which} split is empty")
     labels = train.labels()
     _require_enough(source, labels, drawn=[own_validation, own_test].count(None))
     indices = np.arange(train.size)
-    test_part, test_indices = own_test, None
+    rng = np.random.default_rng(seed)
     notes = []
-    if own_test is None:
+    if own_test is not None:
+        test_part, test_indices = own_test, np.arange(own_test.size)
+    else:
         held = max(held_out_size(train.size, MAX_TEST), len(np.unique(labels)))
         indices, test_indices = stratified_split(labels, held, seed)
         test_part = train
@@ -47,29 +54,28 @@ def assemble(source: Source, transform: Transform, seed: int) -> Dataset:
         held = held_out_size(len(indices), MAX_VALIDATION)
         held = max(held, len(np.unique(labels)))
         kept, chosen = stratified_split(labels[indices], held, seed + 1)
-        validation = _read(source, train, indices[chosen], transform)
-        indices = indices[kept]
+        chosen, indices = indices[chosen], indices[kept]
     else:
-        everything = np.arange(own_validation.size)
-        validation = _read(source, own_validation, everything, transform)
-    train_split = _read(source, train, indices, transform)
+        chosen = np.arange(own_validation.size)
+    train_split = _read(source, train, rng.permutation(indices), transform)
+    validation = _read(
+        source, own_validation or train, rng.permutation(chosen), transform
+    )
     shape = train_split.images.shape[1:]
     _require_shape(source, "validation", validation, shape)
 
+    notes = (*source.notes(), *notes)
+    source = dataclasses.replace(source, parts={}, notes=tuple)  # frees encoded images
+
     def read_test() -> Split:
-        chosen = test_indices
-        if chosen is None:
-            chosen = np.arange(test_part.size)
-        test = _read(source, test_part, chosen, transform)
+        test = _read(source, test_part, test_indices, transform)
         _require_shape(source, "test", test, shape)
         return test
 
-    class_names = source.class_names
-    test_size = test_part.size if test_indices is None else len(test_indices)
     identity = {
         "source": source.identity,
         "split_seed": seed,
-        "sizes": [len(train_split), len(validation), test_size],
+        "sizes": [len(train_split), len(validation), len(test_indices)],
         "image_size": transform.image_size,
         "grey": transform.grey,
         "shape": shape,
@@ -79,14 +85,14 @@ def assemble(source: Source, transform: Transform, seed: int) -> Dataset:
         name=source.name,
         train=train_split,
         validation=validation,
-        num_classes=len(class_names),
-        class_names=class_names,
+        num_classes=len(source.class_names),
+        class_names=source.class_names,
         normalisation=fit_normalisation(train_split.images),
-        notes=(*source.notes(), *notes),
+        notes=notes,
         split_seed=seed,
         fingerprint=_fingerprint(identity),
         input_shape=tuple(int(n) for n in shape),
-        test_size=test_size,
+        test_size=len(test_indices),
         read_test=read_test,
     )
 
@@ -120,8 +126,6 @@ def _require_enough(source: Source, labels: np.ndarray, drawn: int) -> None:
 
 
 def _require_shape(source: Source, which: str, split: Split, shape: tuple) -> None:
-    if not len(split):
-        raise DataError(f"--dataset={source.name}: its {which} split is empty")
     if split.images.shape[1:] != shape:
         raise DataError(
             f"--dataset={source.name}: {which} images are "

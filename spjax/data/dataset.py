@@ -51,6 +51,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"Split(uint8 {list(self.images.shape)})"
+
 
 @dataclasses.dataclass(frozen=True)
 class Normalisation:
@@ -99,6 +102,10 @@ def fit_normalisation(images: np.ndarray) -> Normalisation:
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """A labelled image data set, split and in memory, its test split still unread.
+
+    Images of ``train`` and ``validation`` stand in a seeded random order, so that any
+    leading part of them is a fair sample. Worker processes get a data set through
+    ``save_arrays`` and ``open_arrays``, not by pickling.
 
     Attributes:
       name: what ``--dataset`` was given.

@@ -76,7 +76,7 @@ def open_folder(path: str, transform: Transform) -> Source:
     if transform.image_size is None:
         _require_one_size(name, everything)
     mode = "L" if all(file.grey for file in parts["train"]) else "RGB"
-    notes = (f"{name}: {ignored} files are not images and were ignored",)
+    notes = (f"{name}: files that are not images, left alone: {ignored}",)
     return Source(
         name=name,
         class_names=class_names,
