@@ -35,14 +35,15 @@ def magnitude(
     end: jax.Array | int | None = None,
     interval: jax.Array | int = 100,
     allow_empty: bool = False,
+    mask_gradients: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """Wraps an optimiser so that training prunes.
 
     ``optax.apply_updates(params, updates)`` lands on exactly zero for every masked
-    weight, for every inner optimiser. Masks are computed from the weights after the
-    inner update; weights already removed rank below all others. ``sparsity``,
-    ``begin``, ``end`` and ``interval`` may be traced, so that one compiled step serves
-    many settings.
+    weight, for every inner optimiser. Masks are computed from the weights and gradients
+    that ``update`` is given; weights already removed rank below all others. All of
+    ``sparsity``, ``begin``, ``end``, ``interval`` may be traced: one compiled step
+    then serves many settings.
 
     Args:
       inner: any optax transformation, for example ``optax.adam(1e-3)``.
@@ -60,6 +61,9 @@ def magnitude(
       end: last step at which masks are computed (one always is); None for no end.
       interval: steps from one mask computation to the next.
       allow_empty: whether a leaf may lose all its weights.
+      mask_gradients: whether the inner optimiser sees zero for the gradients of masked
+        weights. Turn it on if the inner optimiser clips or scales by a norm over many
+        weights; it costs one more pass over the masks at every step.
 
     Returns:
       A gradient transformation whose ``update`` needs ``params``. Its state holds the
@@ -73,11 +77,9 @@ def magnitude(
     if not callable(sparsity):
         sparsity = rule.target(sparsity)
 
-    def refresh(
-        count: jax.Array, candidates: PyTree, grads: PyTree, old: PyTree
-    ) -> PyTree:
+    def refresh(count: jax.Array, params: PyTree, grads: PyTree, old: PyTree) -> PyTree:
         target = sparsity_at(sparsity, count)
-        return mask_tree(rule, candidates, target, grads, old, count)
+        return mask_tree(rule, params, target, grads, old, count)
 
     return pruning_transform(
         inner,
@@ -85,4 +87,5 @@ def magnitude(
         refresh,
         lambda count: is_due(count, begin, end, interval),
         init_masks=lambda params: dense_masks(rule, params),
+        mask_gradients=mask_gradients,
     )

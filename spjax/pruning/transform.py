@@ -4,6 +4,10 @@
 u = -p, and p + (-p) is exactly zero in floating point, whatever the inner optimiser
 proposed and whatever its moments hold. No second hook is needed, and masks live in
 the optimiser's state, where they are checkpointed and sharded with it.
+
+Masks are computed from the weights that ``update`` is given, before the inner
+update, so that weights and gradients belong together. They are read there only: the
+inner state takes no part, and the compiler can update it in place.
 """
 
 from collections.abc import Callable
@@ -18,7 +22,7 @@ from spjax.pruning.masking import Rule
 
 PyTree = Any
 Sparsity = jax.Array | float | optax.Schedule | None
-# refresh(count, params, grads, masks) -> masks; params are the candidate weights.
+# refresh(count, params, grads, masks) -> masks
 Refresh = Callable[[jax.Array, PyTree, PyTree, PyTree], PyTree]
 
 
@@ -103,20 +107,19 @@ def pruning_transform(
     due: Callable[[jax.Array], jax.Array],
     *,
     init_masks: Callable[[PyTree], PyTree],
+    mask_gradients: bool,
     zero: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     """Wraps an optimiser so that its updates keep masked weights at zero.
 
-    The inner optimiser sees the gradients of the weights that are kept and zero for
-    the others, so norms, moments and clipping are those of the sparse network.
-
     Args:
       inner: any optax transformation.
       rule: which leaves have masks.
-      refresh: ``refresh(count, candidates, grads, masks)`` gives new masks, where the
-        candidates are the weights after the inner update.
+      refresh: ``refresh(count, params, grads, masks)`` gives new masks.
       due: tells from the step whether ``refresh`` runs.
       init_masks: masks from the initial parameters.
+      mask_gradients: whether the inner optimiser sees zero for the gradients of masked
+        weights, so that norms, moments and clipping are those of the sparse network.
       zero: whether masked weights are set to zero; if not, masks are only kept up.
 
     Returns:
@@ -140,18 +143,14 @@ def pruning_transform(
         chosen, tied = rule.leaves(params)
         full = {*chosen, *tied}
 
-        def propose(old: PyTree) -> tuple[PyTree, PyTree]:
-            kept = _map_leaves(_zero_masked, full, grads, old) if zero else grads
-            return inner.update(kept, state.inner_state, params, **extra)
-
-        def recompute(old: PyTree) -> PyTree:
-            # The inner update is repeated here: handing its result to the branch
-            # would write it to memory on every step for the sake of a few.
-            candidates = optax.apply_updates(params, propose(old)[0])
-            return refresh(state.count, candidates, grads, old)
-
-        new = _cond(due(state.count), recompute, state.masks)
-        updates, inner_state = propose(state.masks)
+        new = _cond(
+            due(state.count),
+            lambda old: refresh(state.count, params, grads, old),
+            state.masks,
+        )
+        if mask_gradients:
+            grads = _map_leaves(_zero_masked, full, grads, new)
+        updates, inner_state = inner.update(grads, state.inner_state, params, **extra)
         if zero:
             updates = _map_leaves(_land_on_zero, full, updates, new, params)
         count = optax.safe_increment(state.count)
