@@ -1,0 +1,281 @@
+"""Prints what an inference function needs on a microcontroller, layer by layer.
+
+A genome (its network as it would be deployed, batch norm folded)::
+
+    python -m experiments.analyze --genome=best.json --input_shape=28,28,1
+    python -m experiments.analyze --genome=best.json --input_shape=28,28,1 \
+        --weights=weights.npz --json
+
+Any JAX function of one channels-last image with a batch axis of 1, ``fn(x)`` with its
+weights closed over, or ``fn(params, x)`` with ``--weights`` or ``--params``::
+
+    python -m experiments.analyze --function=mynet:infer --input_shape=12,12,1
+
+``--json`` prints one object, ``--csv`` one line per layer. Without weights' values,
+figures of nonzeros equal the dense ones, and the output says so.
+"""
+
+import csv
+import dataclasses
+import importlib
+import inspect
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import _cli
+from spjax import analysis, genomes, networks
+
+_GENOME = flags.DEFINE_string("genome", None, "Genome, as a JSON file.")
+_FUNCTION = flags.DEFINE_string(
+    "function", None, "Instead of a genome: a JAX function, `module:name`."
+)
+_INPUT_SHAPE = flags.DEFINE_string(
+    "input_shape",
+    None,
+    "Height,width,channels of the image, before any downsampling, e.g. 28,28,1.",
+)
+_CLASSES = flags.DEFINE_integer(
+    "classes", 10, "Number of classes of a genome's network.", lower_bound=1
+)
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "Weights (.npz; names are paths such as params/conv/kernel)."
+)
+_PARAMS = flags.DEFINE_string(
+    "params", None, "First argument of --function, `module:name` (called if callable)."
+)
+_BYTES = flags.DEFINE_integer(
+    "bytes_per_element", 1, "Bytes of one element on the target.", lower_bound=1
+)
+_COUNT_INPUT = flags.DEFINE_bool(
+    "count_input", True, "Whether the image itself takes up working memory."
+)
+_JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
+_CSV = flags.DEFINE_bool("csv", False, "Print one line per layer, comma-separated.")
+
+_COLUMNS = tuple(f.name for f in dataclasses.fields(analysis.Layer))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Reads the flags, analyses, prints."""
+    del argv
+    if _JSON.value and _CSV.value:
+        raise _cli.UsageError("--json and --csv exclude each other; give one of them.")
+    program = _traced()
+    report = analysis.analyze(
+        program,
+        bytes_per_element=_BYTES.value,
+        count_input=_COUNT_INPUT.value,
+    )
+    if _JSON.value:
+        print(json.dumps(report.to_dict()))
+    elif _CSV.value:
+        _print_csv(report)
+    else:
+        _print_table(report)
+    return 0
+
+
+def _traced() -> analysis.Program:
+    if (_GENOME.value is None) == (_FUNCTION.value is None):
+        raise _cli.UsageError("give either --genome=FILE or --function=module:name.")
+    shape = _shape(_INPUT_SHAPE.value)
+    if _FUNCTION.value is None:
+        return _traced_genome(shape)
+    function = _imported("--function", _FUNCTION.value)
+    if not callable(function):
+        raise _cli.UsageError(
+            f"--function={_FUNCTION.value} is a {type(function).__name__}; name a"
+            " function."
+        )
+    x = jax.ShapeDtypeStruct((1, *shape), np.float32)
+    if _takes_params(function):
+        return analysis.trace(function, _params(), x)
+    return analysis.trace(lambda _, image: function(image), (), x)
+
+
+def _traced_genome(shape: tuple[int, int, int]) -> analysis.Program:
+    if _PARAMS.value is not None:
+        raise _cli.UsageError("--params goes with --function; use --weights=FILE.npz.")
+    genome = _read_genome(_GENOME.value)
+    try:
+        genomes.validate(genome, shape)
+    except genomes.GenomeError as error:
+        raise _cli.UsageError(
+            f"--genome={_GENOME.value} does not fit --input_shape={_INPUT_SHAPE.value}:"
+            f" {error}"
+        ) from error
+    deployed = genomes.deployed_shape(genome, shape)
+    variables = networks.variable_shapes(genome, deployed, _CLASSES.value)
+    if _WEIGHTS.value is not None:
+        variables = _filled(variables, _arrays(_WEIGHTS.value))
+    fn = networks.inference_function(genome, _CLASSES.value)
+    x = jax.ShapeDtypeStruct((1, *deployed), np.float32)
+    return analysis.trace(fn, variables, x)
+
+
+def _read_genome(path: str) -> genomes.Genome:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return genomes.from_json(file.read())
+    except OSError as error:
+        raise _cli.UsageError(
+            f"--genome={path} cannot be read ({error.strerror}); give a JSON file that"
+            " a search wrote."
+        ) from error
+    except (UnicodeDecodeError, genomes.GenomeError) as error:
+        raise _cli.UsageError(f"--genome={path} is no genome: {error}") from error
+
+
+def _shape(text: str | None) -> tuple[int, int, int]:
+    try:
+        shape = tuple(int(part) for part in (text or "").split(","))
+    except ValueError:
+        shape = ()
+    if len(shape) != 3 or min(shape) < 1:
+        raise _cli.UsageError(
+            f"--input_shape={text or ''} is no height,width,channels; give three"
+            " positive numbers, such as 28,28,1."
+        )
+    return shape
+
+
+def _imported(flag: str, text: str) -> object:
+    module_name, _, name = text.partition(":")
+    if not module_name or not name:
+        raise _cli.UsageError(f"{flag}={text} is no module:name, such as mynet:infer.")
+    sys.path.insert(0, os.getcwd())
+    try:
+        value = importlib.import_module(module_name)
+        for part in name.split("."):
+            value = getattr(value, part)
+    except (ImportError, AttributeError) as error:
+        raise _cli.UsageError(
+            f"{flag}={text} cannot be imported ({error}); it is looked for in the"
+            " current folder and in the installed packages."
+        ) from error
+    return value
+
+
+def _takes_params(function: Callable) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    required = [
+        p
+        for p in parameters
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(required) not in (1, 2):
+        raise _cli.UsageError(
+            f"--function={_FUNCTION.value} takes {len(required)} arguments; wrap it as"
+            " fn(x) or fn(params, x)."
+        )
+    return len(required) == 2
+
+
+def _params() -> object:
+    if (_PARAMS.value is None) == (_WEIGHTS.value is None):
+        raise _cli.UsageError(
+            f"--function={_FUNCTION.value} takes (params, x): give its params by one of"
+            " --weights=FILE.npz and --params=module:name."
+        )
+    if _WEIGHTS.value is not None:
+        tree: dict = {}
+        for path, array in _arrays(_WEIGHTS.value).items():
+            *folders, leaf = path.split("/")
+            node = tree
+            for folder in folders:
+                node = node.setdefault(folder, {})
+            node[leaf] = array
+        return tree
+    params = _imported("--params", _PARAMS.value)
+    return params() if callable(params) else params
+
+
+def _arrays(path: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise _cli.UsageError(
+            f"--weights={path} cannot be read as an .npz archive of plain arrays"
+            f" ({error}); give a file that numpy.savez wrote."
+        ) from error
+
+
+def _filled(shapes: object, arrays: dict[str, np.ndarray]) -> object:
+    """The tree of shapes with the archive's arrays in place."""
+
+    def leaf(keys: tuple, shape: jax.ShapeDtypeStruct) -> np.ndarray:
+        path = "/".join(str(key.key) for key in keys)
+        array = arrays.get(path)
+        if array is None or array.shape != shape.shape:
+            has = "lacks it" if array is None else f"has {array.shape}"
+            raise _cli.UsageError(
+                f"--weights={_WEIGHTS.value} does not fit the genome: {path} should be"
+                f" {shape.shape}, the file {has}; check --input_shape and --classes."
+            )
+        return array.astype(shape.dtype)
+
+    return jax.tree_util.tree_map_with_path(leaf, shapes)
+
+
+def _print_csv(report: analysis.Report) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for layer in report.layers:
+        row = [getattr(layer, column) for column in _COLUMNS]
+        row[_COLUMNS.index("output_shape")] = "x".join(map(str, layer.output_shape))
+        writer.writerow(row)
+
+
+def _print_table(report: analysis.Report) -> None:
+    titles = (
+        "layer", "kind", "fused", "output", "input_output", "input_weights",
+        "live_bytes", "nonzero", "dense", "macs",
+    )  # fmt: skip
+    rows = [
+        (
+            layer.name, layer.kind, layer.epilogue,
+            "x".join(map(str, layer.output_shape[1:])), layer.input_output,
+            layer.input_weights, layer.live_bytes, layer.model_size_nonzero,
+            layer.model_size_dense, layer.macs,
+        )
+        for layer in report.layers
+    ]  # fmt: skip
+    last = (
+        "peak / total", "", "", "", report.input_output, report.input_weights,
+        report.live_bytes, report.model_size_nonzero, report.model_size_dense,
+        report.macs,
+    )  # fmt: skip
+    table = [titles, *rows, last]
+    widths = [max(len(str(row[i])) for row in table) for i in range(len(titles))]
+    for i, row in enumerate(table):
+        if i in (1, len(table) - 1):
+            print("-" * (sum(widths) + 2 * len(widths) - 2))
+        cells = (
+            str(cell).rjust(width) if isinstance(cell, int) else str(cell).ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        )
+        print("  ".join(cells).rstrip())
+    counted = "counted" if report.count_input else "not counted"
+    print(
+        f"Bytes at {report.bytes_per_element} per element; the input is {counted} as"
+        " working memory.\nnonzero = model_size_nonzero: weights that are not zero,"
+        " sparse indices not counted; dense = model_size_dense."
+    )
+    if not report.weights_known:
+        print(
+            "The weights' values were not given (--weights): nonzero equals dense, in"
+            " input_weights too."
+        )
+
+
+if __name__ == "__main__":
+    _cli.run(main)
