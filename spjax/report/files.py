@@ -53,7 +53,8 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 def write_text(path: str | os.PathLike, content: str) -> None:
     """Replaces the file at ``path`` by ``content`` as UTF-8; see `write_bytes`."""
-    write_bytes(path, content.encode("utf-8"))
+    # Half a surrogate pair (from an undecodable file name) has no UTF-8 form.
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

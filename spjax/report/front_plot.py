@@ -6,19 +6,18 @@ the lowest error to be had at a size or less. A front point above the line is th
 because it needs less working memory than those below it.
 """
 
-import collections
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.patheffects as path_effects
 import numpy as np
-from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from spjax.report import figures, labels, style
+from spjax.report import figures, labels, style, words
+from spjax.report.memory_bar import draw_memory_bar, in_sight
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -45,18 +44,28 @@ def plot_front(path: str | os.PathLike, rows: Rows, header: Mapping[str, Any]) -
     style.save(front_figure(rows, header), path)
 
 
+@style.quiet_glyphs()
 def front_figure(rows: Rows, header: Mapping[str, Any]) -> Figure:
     """Returns the picture of the front as a figure; see `plot_front`."""
     done = figures.measured(rows, header)
-    title = f"Pareto front on {_dataset(header)} for {figures.limits(header).name}"
+    title = f"Pareto front on {words.task(header)}"
     if not done:
-        return style.message(title, _why_nothing(rows))
+        return style.message(title, words.why_nothing(rows))
     figure = style.new_figure(8.4, 5.8)
     axes = figure.add_axes(_AXES)
     style.dress(axes)
-    style.headline(axes, title, _facts(rows, done), _pick_facts(done, header))
+    style.headline(
+        axes, title, words.trial_counts(rows, header), words.pick_facts(done, header)
+    )
     _scale(axes, done, header)
-    colour = _colour_bar(figure, done, header)
+    shown = [row for row in done if row.get("on_front")] or done
+    key = figures.memory_key(header)
+    colour = draw_memory_bar(
+        figure.add_axes(_BAR),
+        key,
+        np.array([row[key] for row in shown]),
+        figures.limits(header).ram_bytes,
+    )
     _draw_others(axes, done, header)
     _draw_step_line(axes, done, header)
     _draw_front(axes, done, header, colour)
@@ -94,7 +103,7 @@ def _scale(axes: Axes, done: Rows, header: Mapping[str, Any]) -> None:
     xy = _xy(done, header)
     (low, bottom), (high, top) = xy.min(0), xy.max(0)
     flash = figures.limits(header).flash_bytes
-    if flash is not None and _in_sight(flash, low, high):
+    if flash is not None and in_sight(flash, low, high):
         low, high = min(low, flash), max(high, flash)
     style.scale_bytes(axes.xaxis, low, high)
     style.scale_percent(axes.yaxis, bottom, top)
@@ -104,87 +113,6 @@ def _scale(axes: Axes, done: Rows, header: Mapping[str, Any]) -> None:
         color=style.INK,
         fontsize=10,
         loc="left",
-    )
-
-
-def _in_sight(limit: float, low: float, high: float) -> bool:
-    return low / 1.5 <= limit <= high * 1.5
-
-
-def _colour_bar(
-    figure: Figure, done: Rows, header: Mapping[str, Any]
-) -> ScalarMappable:
-    """Draws the colour bar of working memory with the board's limit on it."""
-    key = figures.memory_key(header)
-    limit = figures.limits(header).ram_bytes
-    memory = [row[key] for row in done if row.get("on_front")] or [
-        row[key] for row in done
-    ]
-    low, high = max(min(memory), 1), max(max(memory), 1)
-    marked = limit is not None and _in_sight(limit, low, high)
-    if marked:
-        low, high = min(low, limit), max(high, limit)
-    bar = figure.add_axes(_BAR)
-    bar.yaxis.set_label_position("right")
-    low, high = style.scale_bytes(bar.yaxis, low, high)
-    norm = colors.LogNorm if bar.get_yscale() == "log" else colors.Normalize
-    colour = ScalarMappable(norm(low, high), style.MEMORY_MAP)
-    edges = colour.norm.inverse(np.linspace(0, 1, 257))
-    bar.pcolormesh([0, 1], edges, np.arange(256)[:, None], cmap=style.MEMORY_MAP)
-    bar.set(xlim=(0, 1), ylim=(low, high), xticks=[])
-    bar.spines[:].set_visible(False)
-    bar.yaxis.tick_right()
-    bar.tick_params(which="both", colors=style.FAINT, labelcolor=style.INK, labelsize=9)
-    bar.tick_params(which="minor", right=False)
-    bar.annotate(
-        f"{key}\n(bytes)",
-        (0, 1),
-        (-2, 10),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        fontsize=9,
-        color=style.INK,
-        linespacing=1.3,
-    )
-    if marked:
-        _mark_limit(bar, colour, limit)
-    elif limit is not None:
-        above = limit > high
-        bar.annotate(
-            f"limit {limit:,}\n{'above' if above else 'below'} the scale",
-            (0, 0),
-            (-2, -20),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=8.5,
-            va="top",
-            color=style.LIMIT,
-        )
-    return colour
-
-
-def _mark_limit(bar: Axes, colour: ScalarMappable, limit: float) -> None:
-    """Marks the memory limit on the colour bar, in place of ticks too near to it."""
-    at = float(colour.norm(limit))
-    low, high = bar.get_ylim()
-    ticks = [
-        tick
-        for tick in bar.get_yticks()
-        if low <= tick <= high and abs(float(colour.norm(tick)) - at) > 0.07
-    ]
-    bar.set_yticks(ticks)
-    bar.axhline(limit, color="white", linewidth=4)
-    bar.plot([-0.25, 1.25], [limit] * 2, color=style.LIMIT, lw=2, clip_on=False)
-    bar.annotate(
-        f"{limit:,}\nlimit",
-        (1.25, limit),
-        (3, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9,
-        fontweight="bold",
-        color=style.LIMIT,
-        annotation_clip=False,
     )
 
 
@@ -329,11 +257,11 @@ def _name_points(axes: Axes, done: Rows, header: Mapping[str, Any]) -> None:
     for text in axes.texts:
         obstacles.append(text.get_window_extent())
     if pick is not None:
-        words = f"trial {pick['index']}\n{100 * pick['validation_error']:.2f} %"
+        name = f"trial {pick['index']}\n{100 * pick['validation_error']:.2f} %"
         star = labels.boxes_around(axes, _xy([pick], header), 8)
         label = labels.place(
             axes,
-            words,
+            name,
             tuple(_xy([pick], header)[0]),
             [*obstacles, *star, *_line_boxes(axes)],
             distances=(10, 16, 24, 34, 46, 60, 80),
@@ -380,46 +308,3 @@ def _line_boxes(axes: Axes) -> list:
         labels.Bbox([np.minimum(a, b) - 1, np.maximum(a, b) + 1])
         for a, b in zip(pixels[:-1], pixels[1:], strict=True)
     ]
-
-
-def _dataset(header: Mapping[str, Any]) -> str:
-    name = (header.get("dataset") or {}).get("name", "an unnamed data set")
-    return style.shorten(str(name))
-
-
-def _facts(rows: Rows, done: Rows) -> str:
-    fitting = sum(bool(row.get("feasible")) for row in done)
-    front = sum(bool(row.get("on_front")) for row in done)
-    lost = len(rows) - len(done)
-    parts = [f"{len(rows)} trial{'s' * (len(rows) != 1)}"]
-    parts += [f"{lost} failed"] * bool(lost)
-    fit = f"{fitting} fit{'s' * (fitting == 1)} the board"
-    return " · ".join([*parts, f"{front} on the front", fit])
-
-
-def _pick_facts(done: Rows, header: Mapping[str, Any]) -> str:
-    pick = figures.choose_pick(done, header)
-    if pick is None:
-        return "no pick: none fits the board"
-    size, memory = figures.size_key(header), figures.memory_key(header)
-    return (
-        f"★ pick: trial {pick['index']}, {100 * pick['validation_error']:.2f} % error, "
-        f"{pick[size]:,} B {size}, {pick[memory]:,} B {memory}"
-    )
-
-
-def _why_nothing(rows: Rows) -> list[str]:
-    if not rows:
-        return ["No trial has finished yet."]
-    reasons = collections.Counter(
-        " ".join(str(row.get("reason") or "no reason given").split()) for row in rows
-    )
-    lines = [
-        f"All {len(rows)} trials failed:" if len(rows) > 1 else "The trial failed:"
-    ]
-    lines += [
-        f"  {count} x  {style.shorten(reason, 90)}"
-        for reason, count in reasons.most_common(4)
-    ]
-    rest = len(reasons) - 4
-    return lines + ([f"  and {rest} other reasons"] if rest > 0 else [])

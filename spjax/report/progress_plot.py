@@ -14,7 +14,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spjax.report import figures, style
+from spjax.report import figures, style, words
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -39,12 +39,9 @@ def plot_progress(
 def progress_figure(rows: Rows, header: Mapping[str, Any]) -> Figure:
     """Returns the picture of the progress as a figure; see `plot_progress`."""
     done = figures.measured(rows, header)
-    dataset = (header.get("dataset") or {}).get("name", "an unnamed data set")
-    board = figures.limits(header).name
-    title = f"Search on {style.shorten(str(dataset))} for {board}"
+    title = f"Search on {words.task(header)}"
     if not done:
-        failed = f"All {len(rows)} trials failed." if rows else ""
-        return style.message(title, [failed or "No trial has finished yet."])
+        return style.message(title, words.why_nothing(rows))
     volumes = [row for row in done if figures.is_number(row.get("hypervolume"))]
     figure = style.new_figure(8.4, 5.8 if volumes else 4)
     panels = 2 if volumes else 1
@@ -62,7 +59,7 @@ def progress_figure(rows: Rows, header: Mapping[str, Any]) -> Figure:
     axes = figure.add_subplot(grid[0])
     style.dress(axes)
     _draw_errors(axes, rows, done, header, last)
-    style.headline(axes, title, _facts(rows, done))
+    style.headline(axes, title, _counts(rows, done))
     bottom = axes
     if volumes:
         axes.tick_params(labelbottom=False)
@@ -170,7 +167,7 @@ def _draw_volumes(axes: Axes, volumes: Rows, last: int) -> None:
     axes.set_ylabel("hypervolume", color=style.INK, fontsize=10)
 
 
-def _facts(rows: Rows, done: Rows) -> str:
+def _counts(rows: Rows, done: Rows) -> str:
     lost = len(rows) - len(done)
     parts = [f"{len(rows)} trial{'s' * (len(rows) != 1)}"]
     return " · ".join(parts + [f"{lost} failed"] * bool(lost))

@@ -4,10 +4,11 @@ Working memory is coloured by the perceptually even `viridis` map without its pa
 end: it reads the same to colour-blind eyes and in grey, and shows on white.
 """
 
+import contextlib
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib import colormaps, colors, ticker
@@ -35,12 +36,21 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+@contextlib.contextmanager
+def quiet_glyphs() -> Iterator[None]:
+    """Silences matplotlib on signs that the font lacks, which it draws as boxes.
+
+    A data set may have any name.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
 def png(figure: Figure) -> bytes:
     """Returns the figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A data set's name may have signs that the font lacks; it draws boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with quiet_glyphs():
         figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
@@ -157,11 +167,3 @@ def _log_ticks(axis: Axis, decades: float) -> None:
     axis.set_major_locator(ticker.LogLocator(subs=subs, numticks=20))
     axis.set_minor_locator(ticker.LogLocator(subs=range(1, 10), numticks=50))
     axis.set_minor_formatter(ticker.NullFormatter())
-
-
-def shorten(text: str, length: int = 44) -> str:
-    """Returns the text with its middle left out if it is longer than ``length``."""
-    if len(text) <= length:
-        return text
-    half = (length - 1) // 2
-    return f"{text[:half]}…{text[-half:]}"

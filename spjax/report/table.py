@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from spjax.report import figures
+from spjax.report import figures, words
 from spjax.report.architecture import describe
 
 
@@ -101,10 +101,8 @@ def front_table(
         sparsity are left out, so that the architecture keeps room.
     """
     heads, lines = front_cells(rows, header, details=width is None or width >= 120)
-    dataset = (header.get("dataset") or {}).get("name", "an unnamed data set")
-    board = figures.limits(header).name
     table = Table(
-        title=Text(f"Front of {len(rows)} trials on {dataset} for {board}", "bold"),
+        title=Text(f"Front of {len(rows)} trials on {words.task(header)}", "bold"),
         title_justify="left",
         caption=Text(
             "nonzero size: 1 byte per nonzero value, sparse indices not counted\n"

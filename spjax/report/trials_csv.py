@@ -10,6 +10,7 @@ as None in a known column and is left out in any other.
 import csv
 import io
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -73,15 +74,13 @@ def write_trials_csv(
             if row.get(key) is None:
                 raise ReportError(f"a trial row has no {key}: {str(dict(row)):.80}")
     extras = sorted({key for row in rows for key in row} - set(COLUMNS))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *extras])
+    lines = [_line([*COLUMNS, *extras])]
     for row in rows:
-        known = [_cell(row.get(key)) for key in COLUMNS]
+        known = [_cell(key, row.get(key)) for key in COLUMNS]
         # JSON text in the other columns keeps "12" and 12 apart.
         other = ["" if row.get(key) is None else _json(row[key]) for key in extras]
-        writer.writerow(known + other)
-    write_text(path, text.getvalue())
+        lines.append(_line(known + other))
+    write_text(path, "".join(lines))
 
 
 def read_trials_csv(path: str | os.PathLike) -> list[dict[str, Any]]:
@@ -92,7 +91,8 @@ def read_trials_csv(path: str | os.PathLike) -> list[dict[str, Any]]:
         a cell that does not read; the message names the line and the column.
     """
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
+        # Not `read_text`, which would turn a carriage return in a cell into "\n".
+        text = pathlib.Path(path).read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise ReportError(f"{path} does not exist") from None
     except OSError as error:
@@ -123,6 +123,14 @@ def read_trials_csv(path: str | os.PathLike) -> list[dict[str, Any]]:
     return rows
 
 
+def _line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    # The writer quotes only the line ends of its own terminator: with "\n" alone a
+    # carriage return inside a cell would break the line.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
 def _value(name: str, cell: str, path: str | os.PathLike, line: int) -> Any:
     if not cell:
         return None
@@ -132,16 +140,23 @@ def _value(name: str, cell: str, path: str | os.PathLike, line: int) -> Any:
         raise ReportError(f"{path}, line {line}, column {name}: {error}") from error
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
         return _json(value)
-    # `repr` of a Python float is the shortest text that reads back the same.
     value = value.item() if hasattr(value, "item") else value
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if _READERS[name] is int and isinstance(value, float):
+        # A count that came through an array of doubles; NaN there means absent.
+        if math.isnan(value):
+            return ""
+        value = int(value) if value.is_integer() else value
+    # `repr` of a Python float is the shortest text that reads back the same.
+    return repr(value)
 
 
 def _json(value: Any) -> str:

@@ -1,0 +1,236 @@
+"""``report.html``: one run on one self-contained page.
+
+The facts of the run, the pictures of the front and of the progress, the table of the
+front, one card per front point (picture of the architecture, learning curves, memory
+by layer, links to its files) and the table of all trials, sortable. A live page
+reloads itself.
+"""
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spjax.report import figures, style, words
+from spjax.report.architecture import describe
+from spjax.report.architecture_svg import architecture_svg
+from spjax.report.charts_svg import curves_svg, memory_svg
+from spjax.report.files import write_text
+from spjax.report.front_plot import front_figure
+from spjax.report.html_page import Cell, escape, facts, page, table
+from spjax.report.progress_plot import progress_figure
+from spjax.report.table import number_text, trial_columns
+
+Rows = Sequence[Mapping[str, Any]]
+Histories = Mapping[int, Sequence[Mapping[str, Any]]]
+
+
+def write_html(
+    path: str | os.PathLike,
+    rows: Rows,
+    header: Mapping[str, Any],
+    *,
+    history: Histories | None = None,
+    layers: Histories | None = None,
+    live: bool = False,
+    refresh_seconds: int = 15,
+) -> None:
+    """Writes the report, replacing the file in one step; see `html_report`.
+
+    Raises:
+      ReportError: if the header names an unknown model or the file cannot be
+        written.
+    """
+    text = html_report(
+        rows,
+        header,
+        history=history,
+        layers=layers,
+        live=live,
+        refresh_seconds=refresh_seconds,
+    )
+    write_text(path, text)
+
+
+def html_report(
+    rows: Rows,
+    header: Mapping[str, Any],
+    *,
+    history: Histories | None = None,
+    layers: Histories | None = None,
+    live: bool = False,
+    refresh_seconds: int = 15,
+) -> str:
+    """Returns the text of the report.
+
+    Args:
+      rows: all trials, failed ones too. A front row's ``files`` are linked.
+      header: facts of the run.
+      history: of each trial index, the dicts of its epochs; figures whose name has
+        ``loss`` or ``error`` are drawn.
+      layers: of each trial index, the rows of its layers, each with ``name`` and the
+        memory model of the run in bytes.
+      live: whether the page reloads itself.
+      refresh_seconds: how often a live page does.
+
+    Returns:
+      An HTML document that needs no other file.
+    """
+    title = f"spjax: {words.task(header)}"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="faint">{escape(words.trial_counts(rows, header))}'
+        f"<br>{escape(words.pick_facts(rows, header))}"
+        f"{'<br>running; this page reloads itself' if live else ''}</p>",
+        _image(front_figure(rows, header), "error against model size"),
+        "<h2>Front</h2>",
+        _front(rows, header),
+    ]
+    pick = figures.choose_pick(rows, header)
+    for row in figures.front_of(rows, header):
+        epochs = (history or {}).get(row["index"], ())
+        parts = (layers or {}).get(row["index"], ())
+        body.append(_card(row, header, epochs, parts, row is pick))
+    body += [
+        "<h2>Progress</h2>",
+        _image(progress_figure(rows, header), "error by trial"),
+        "<h2>All trials</h2>",
+        _trials(rows, header),
+        "<h2>Run</h2>",
+        _run(header),
+    ]
+    return page(title, body, refresh_seconds if live else None)
+
+
+def _image(figure: Any, label: str) -> str:
+    data = base64.b64encode(style.png(figure)).decode("ascii")
+    width = round(figure.get_figwidth() * 100)
+    return (
+        f'<img src="data:image/png;base64,{data}" width="{width}" '
+        f'alt="{escape(label)}">'
+    )
+
+
+def _front(rows: Rows, header: Mapping[str, Any]) -> str:
+    front = figures.front_of(rows, header)
+    if not front:
+        return "<p>No trial has been completed.</p>"
+    pick = figures.choose_pick(rows, header)
+    columns = trial_columns(front, header)
+    heads = ["trial", *(c.head for c in columns), "fits", "architecture"]
+    lines, classes = [], []
+    for row in front:
+        fits = figures.fit_text(row, header)
+        lines.append(
+            [
+                _count(row["index"]),
+                *(_figure(row, column) for column in columns),
+                Cell("yes" if fits == "fits" else fits),
+                Cell(describe(row.get("genome"))),
+            ]
+        )
+        classes.append("pick" if row is pick else "" if fits == "fits" else "dim")
+    return table("front", heads, lines, classes)
+
+
+def _trials(rows: Rows, header: Mapping[str, Any]) -> str:
+    if not rows:
+        return "<p>No trial has finished yet.</p>"
+    columns = trial_columns(rows, header)
+    heads = ["trial", *(c.head for c in columns), "on front", "outcome"]
+    heads += ["parent", "edit", "seconds", "architecture"]
+    lines, classes = [], []
+    for row in rows:
+        failed = row.get("status") != "completed"
+        outcome = figures.fit_text(row, header)
+        if failed:
+            outcome = f"failed: {row.get('reason') or 'no reason given'}"
+        seconds = row.get("seconds")
+        known = figures.is_number(seconds)
+        lines.append(
+            [
+                _count(row["index"]),
+                *(_figure(row, column) for column in columns),
+                Cell("front" if row.get("on_front") else ""),
+                Cell(outcome),
+                _count(row.get("parent")),
+                Cell(str(row.get("edit") or "")),
+                Cell(
+                    f"{seconds:.1f}" if known else "", seconds if known else None, True
+                ),
+                Cell(describe(row.get("genome"))),
+            ]
+        )
+        classes.append("dim" if failed or not row.get("feasible") else "")
+    return table("trials", heads, lines, classes)
+
+
+def _figure(row: Mapping[str, Any], column: Any) -> Cell:
+    value = row.get(column.key)
+    if not figures.is_number(value):
+        return Cell("", None, True)
+    return Cell(number_text(row, column), value, True)
+
+
+def _count(value: int | None) -> Cell:
+    return Cell("" if value is None else str(value), value, True)
+
+
+def _card(
+    row: Mapping[str, Any],
+    header: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    layers: Sequence[Mapping[str, Any]],
+    is_pick: bool,
+) -> str:
+    """Returns what there is to see of one front point."""
+    memory = figures.memory_key(header)
+    key_names = sorted({key for epoch in history for key in epoch})
+    charts = [
+        curves_svg(history, [key for key in key_names if "loss" in key]),
+        curves_svg(history, [key for key in key_names if "error" in key]),
+        memory_svg(layers, memory, figures.limits(header).ram_bytes),
+    ]
+    classes = (header.get("dataset") or {}).get("num_classes")
+    numbers = ", ".join(
+        f"{column.head} {number_text(row, column)}"
+        for column in trial_columns([row], header)
+    )
+    links = " · ".join(
+        f'<a href="{escape(name)}">{escape(kind)}</a>'
+        for kind, name in (row.get("files") or {}).items()
+        if name and not os.path.isabs(name) and ":" not in name
+    )
+    fits = bool(row.get("feasible"))
+    frame = "card pick" if is_pick else "card"
+    return (
+        f'<details class="{frame}"{" open" * fits}>'
+        f"<summary>trial {row['index']}: {escape(figures.fit_text(row, header))}"
+        "</summary>"
+        f'<p class="faint">{escape(numbers)}</p>'
+        f'<div class="wide">{architecture_svg(row.get("genome"), classes)}</div>'
+        f'<div class="row">{"".join(charts)}</div>'
+        f"<p>{links}</p></details>"
+    )
+
+
+def _run(header: Mapping[str, Any]) -> str:
+    dataset, board = header.get("dataset") or {}, header.get("board") or {}
+    scale = header.get("normalisation") or {}
+    pairs = [(f"data set {key}", _plain(value)) for key, value in dataset.items()]
+    pairs += [(f"board {key}", _plain(value)) for key, value in board.items()]
+    pairs += [(f"normalisation {key}", _plain(value)) for key, value in scale.items()]
+    for group in ("flags", "versions"):
+        part = header.get(group) or {}
+        pairs += [(f"{group[:-1]} {key}", _plain(value)) for key, value in part.items()]
+    pairs += [(key, header.get(key)) for key in ("seed", "started", "finished")]
+    meaning = facts(list(figures.MODELS.items()))
+    return facts(pairs) + "<h2>What the figures mean</h2>" + meaning
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
