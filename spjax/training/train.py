@@ -1,0 +1,167 @@
+"""One training run: genome and data in, sparse weights out.
+
+A Python loop over a jitted step: on a CPU, XLA's convolutions inside ``lax.scan``
+cost several times as much (jax issue 12868). Images stay uint8 until they are inside
+the step.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from spjax import genomes, networks
+from spjax.data import Normalisation, Split
+from spjax.training import evaluate
+from spjax.training.config import TrainConfig
+from spjax.training.errors import TrainingError
+from spjax.training.step import init_state, make_settings, make_step, masks_of
+
+# Steps between two looks at the loss; each look waits for the device.
+_LOOK = 25
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainResult:
+    """What a training run leaves.
+
+    Attributes:
+      variables: ``{"params": ..., "batch_stats": ...}``, float32 NumPy arrays; masked
+        weights are exactly zero.
+      masks: bool NumPy arrays with the structure and shapes of ``params``.
+      history: one dict per epoch: ``epoch`` (from 1), ``loss``, ``train_error`` (means
+        over the epoch, in training mode), ``validation_error``, ``sparsity`` (share of
+        the kernels' weights that are zero).
+      validation_error: error rate after the last epoch; 1.0 if the run diverged.
+      diverged: whether the loss became infinite or NaN; the run stops there.
+      seconds_setup: from the call to the end of the first step.
+      seconds_total: whole call.
+    """
+
+    variables: dict
+    masks: dict
+    history: tuple[dict, ...]
+    validation_error: float
+    diverged: bool
+    seconds_setup: float
+    seconds_total: float
+
+
+def train(
+    genome: genomes.Genome,
+    train_split: Split,
+    validation_split: Split,
+    num_classes: int,
+    normalisation: Normalisation,
+    config: TrainConfig,
+    *,
+    variables: dict | None = None,
+    on_epoch: Callable[[int, dict], bool | None] | None = None,
+) -> TrainResult:
+    """Trains and prunes a genome's network.
+
+    Args:
+      genome: valid for the images.
+      train_split: images as the data set holds them; downsampled here.
+      validation_split: measured after every epoch.
+      num_classes: number of classes.
+      normalisation: constants per channel.
+      config: the run's settings.
+      variables: weights to start from (inherited ones); fresh ones if None.
+      on_epoch: called with the epoch (from 1) and its history entry; a true return
+        value ends the run.
+
+    Returns:
+      The result. Equal arguments give equal results on one machine.
+
+    Raises:
+      TrainingError: if there is no image to train on.
+      GenomeError: if the genome does not fit the images.
+    """
+    start = time.perf_counter()
+    if not len(train_split) or not len(validation_split):
+        raise TrainingError("a split is empty: training needs images in both")
+    genomes.validate(genome, train_split.images.shape[1:])
+    images = networks.downsample(train_split.images, genome.downsample)
+    held_out = networks.downsample(validation_split.images, genome.downsample)
+    if variables is None:
+        shape = images.shape[1:]
+        variables = networks.init_variables(genome, shape, num_classes, config.seed)
+
+    batch = min(config.batch_size, len(images))
+    per_epoch = len(images) // batch
+    settings = make_settings(
+        genome.training,
+        config,
+        per_epoch * config.epochs,
+        normalisation.mean,
+        normalisation.std,
+    )
+    state = init_state(genome, variables, settings)
+    step = make_step(genome, num_classes)
+    rng = np.random.default_rng([config.seed, 1])
+    setup = None
+    history, diverged, error = [], False, 1.0
+    for epoch in range(1, config.epochs + 1):
+        order = rng.permutation(len(images))[: per_epoch * batch]
+        state = state._replace(totals=np.zeros(2, np.float32))
+        for number, chosen in enumerate(order.reshape(per_epoch, batch)):
+            pixels = images[chosen]
+            if config.augment_shift:
+                pixels = _shift(pixels, config.augment_shift, rng)
+            state = step(state, settings, pixels, train_split.labels[chosen])
+            if setup is None:
+                jax.block_until_ready(state.totals)
+                setup = time.perf_counter() - start
+            if number % _LOOK == 0 and not np.isfinite(state.totals[0]):
+                diverged = True
+                break
+        loss, errors = np.asarray(state.totals) / (per_epoch * batch)
+        if diverged or not np.isfinite(loss):
+            diverged = True
+            break
+        logits = evaluate.predict(
+            genome, _variables(state), held_out, num_classes, normalisation
+        )
+        error = evaluate.error_of(logits, validation_split.labels)
+        entry = {
+            "epoch": epoch,
+            "loss": float(loss),
+            "train_error": float(errors),
+            "validation_error": error,
+            "sparsity": kernel_sparsity(state.params),
+        }
+        history.append(entry)
+        if on_epoch is not None and on_epoch(epoch, entry):
+            break
+    return TrainResult(
+        variables=jax.tree.map(np.asarray, _variables(state)),
+        masks=masks_of(state),
+        history=tuple(history),
+        validation_error=1.0 if diverged else error,
+        diverged=diverged,
+        seconds_setup=setup,
+        seconds_total=time.perf_counter() - start,
+    )
+
+
+def kernel_sparsity(params: dict) -> float:
+    """Share of the kernels' weights that are exactly zero."""
+    kernels = [np.asarray(x) for x in jax.tree.leaves(params) if np.ndim(x) > 1]
+    zeros = sum(int(np.sum(x == 0)) for x in kernels)
+    return zeros / sum(x.size for x in kernels)
+
+
+def _variables(state):
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def _shift(images, reach, rng):
+    """Each image moved by up to ``reach`` pixels each way; edges repeat."""
+    count, height, width, _ = images.shape
+    rows, columns = rng.integers(-reach, reach + 1, (2, count, 1))
+    rows = np.clip(np.arange(height) + rows, 0, height - 1)
+    columns = np.clip(np.arange(width) + columns, 0, width - 1)
+    return images[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None]]
