@@ -52,8 +52,8 @@ MODELS = {
         "format adds are not counted"
     ),
     "model_size_dense": "all parameter values in bytes, zeros included, 1 byte each",
-    "macs": "multiply-accumulate operations of one inference",
-    "sparsity": "share of the weights that are exactly zero, 0 to 1",
+    "macs": "multiply-accumulate operations of one inference, zeros included",
+    "sparsity": "share of the kernels' weights that are exactly zero, 0 to 1",
 }
 
 
@@ -159,7 +159,7 @@ def front_of(
     rows: Sequence[Mapping[str, Any]], header: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
     """Returns the rows on the front, from the lowest error to the highest."""
-    keys = ("validation_error", size_key(header), memory_key(header), "index")
+    keys = ("validation_error", memory_key(header), size_key(header), "index")
     front = [row for row in measured(rows, header) if row.get("on_front")]
     return sorted(front, key=lambda row: tuple(row[key] for key in keys))
 
@@ -169,7 +169,7 @@ def choose_pick(
 ) -> Mapping[str, Any] | None:
     """Returns the front row that fits the board with the lowest validation error.
 
-    Ties go to the smaller model, then to the smaller working memory, then to the
+    Ties go to the smaller working memory, then to the smaller model, then to the
     earlier trial. None if no row on the front fits.
     """
     return next((row for row in front_of(rows, header) if row.get("feasible")), None)

@@ -58,7 +58,7 @@ def front_json(
     points = [_point(point, pathlib.Path(folder)) for point in points]
     for point in points:
         _check_point(point, memory, "front")
-    points.sort(key=lambda p: (p["validation_error"], p[size], p[memory], p["index"]))
+    points.sort(key=lambda p: (p["validation_error"], p[memory], p[size], p["index"]))
     pick = next((p["index"] for p in points if p.get("feasible")), None)
     return {
         "schema": SCHEMA,

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from spjax.report import ReportError, figures
+from spjax.report import ReportError, figures, front_json
 from tests.report.synthetic import HEADER, failed, row, study
 
 
@@ -75,14 +75,18 @@ def test_measured_leaves_out_what_has_no_figures_and_sorts():
     assert [r["index"] for r in figures.measured(rows, HEADER)] == [0, 3]
 
 
-def test_front_is_sorted_by_error_then_size_then_memory():
+def test_front_is_sorted_by_error_then_memory_then_size():
+    low = {"validation_error": 0.1, "on_front": True}
     rows = [
         row(0, validation_error=0.2, on_front=True),
-        row(1, validation_error=0.1, model_size_nonzero=9, on_front=True),
-        row(2, validation_error=0.1, model_size_nonzero=8, on_front=True),
-        row(3, validation_error=0.0),
+        row(1, **low, input_output=9, model_size_nonzero=1),
+        row(2, **low, input_output=8, model_size_nonzero=7),
+        row(3, **low, input_output=8, model_size_nonzero=6),
+        row(4, validation_error=0.0),
     ]
-    assert [r["index"] for r in figures.front_of(rows, HEADER)] == [2, 1, 0]
+    assert [r["index"] for r in figures.front_of(rows, HEADER)] == [3, 2, 1, 0]
+    points = front_json(HEADER, rows[:4])["points"]
+    assert [p["index"] for p in points] == [3, 2, 1, 0]
 
 
 def test_pick_is_the_best_that_fits():
