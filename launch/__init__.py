@@ -1,0 +1,1 @@
+"""Launch: sweeps over the experiments, here or on a cluster."""
