@@ -11,7 +11,8 @@ import optax
 from spjax.pruning.distributions import Distribution
 from spjax.pruning.grains import Grain
 from spjax.pruning.leaves import Ties, Where, default_where
-from spjax.pruning.masking import PyTree, Rule, dense_masks, mask_tree
+from spjax.pruning.masking import mask_tree
+from spjax.pruning.rule import PyTree, Rule
 from spjax.pruning.scores import Score
 from spjax.pruning.transform import (
     Sparsity,
@@ -83,9 +84,9 @@ def magnitude(
 
     return pruning_transform(
         inner,
-        rule,
+        rule.masked,
         refresh,
         lambda count: is_due(count, begin, end, interval),
-        init_masks=lambda params: dense_masks(rule, params),
+        init_masks=rule.dense,
         mask_gradients=mask_gradients,
     )

@@ -6,105 +6,20 @@ scalar True, so that ``jax.tree.map(lambda p, m: p * m, params, masks)`` is righ
 everywhere and costs next to nothing for leaves that are not pruned.
 """
 
-import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from spjax.pruning.distributions import (
-    Distribution,
-    check_distribution,
-    leaf_sparsities,
-)
+from spjax.pruning.distributions import Distribution, leaf_sparsities
 from spjax.pruning.errors import PruningError
-from spjax.pruning.grains import Channel, Grain, NofM, as_grain
-from spjax.pruning.leaves import (
-    Ties,
-    Where,
-    default_where,
-    leaf_paths,
-    resolve_ties,
-    select,
-)
-from spjax.pruning.schedules import check_sparsity
-from spjax.pruning.scores import Score, as_score
+from spjax.pruning.grains import Grain, NofM
+from spjax.pruning.leaves import Ties, Where, default_where, leaf_paths
+from spjax.pruning.rule import Rule
+from spjax.pruning.scores import Score
 from spjax.pruning.topk import keep_largest, kept_count
 
 PyTree = Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """Everything about masks but the sparsity; see ``compute_masks`` for the fields."""
-
-    grain: Grain
-    distribution: str | Distribution
-    score: Score
-    where: Where
-    ties: Ties | None
-    allow_empty: bool
-
-    @classmethod
-    def of(
-        cls,
-        grain: str | Grain,
-        distribution: str | Distribution,
-        score: str | Score,
-        where: Where,
-        ties: Ties | None,
-        allow_empty: bool,
-    ) -> "Rule":
-        """Builds a rule from the arguments that users give."""
-        rule = cls(
-            as_grain(grain), distribution, as_score(score), where, ties, allow_empty
-        )
-        check_distribution(distribution)
-        if isinstance(rule.grain, NofM) and distribution != "uniform":
-            raise PruningError(
-                f"distribution={distribution!r} does not apply to N:M sparsity, which "
-                "is the same everywhere: leave distribution='uniform'"
-            )
-        if ties is not None and not isinstance(rule.grain, Channel):
-            raise PruningError(
-                "ties share channel masks: use them with grain='channel'"
-            )
-        return rule
-
-    def leaves(self, params: PyTree) -> tuple[list[int], dict[int, int]]:
-        """Indices of the pruned leaves, and the ties; checks every shape."""
-        chosen = select(params, self.where)
-        tied = resolve_ties(params, chosen, self.ties)
-        chosen = [i for i in chosen if i not in tied]
-        paths, leaves = leaf_paths(params), jax.tree.leaves(params)
-        for i in chosen:
-            self.grain.check(paths[i], jnp.shape(leaves[i]))
-        for i, target in tied.items():
-            size = self.grain.groups(jnp.shape(leaves[target]))[0]
-            if jnp.shape(leaves[i])[-1:] != (size,):
-                raise PruningError(
-                    f"leaf {paths[i]} of shape {jnp.shape(leaves[i])} is tied to "
-                    f"{paths[target]} with {size} channels: its last axis must have "
-                    "that size; let ties return None for it"
-                )
-        return chosen, tied
-
-    def target(self, sparsity: jax.Array | float | None) -> jax.Array | float:
-        """Checks a sparsity and fills in that of an N:M pattern."""
-        if not isinstance(self.grain, NofM):
-            if sparsity is None:
-                raise PruningError("sparsity is missing: give a share in [0, 1)")
-            check_sparsity(sparsity)
-            return sparsity
-        done = self.grain.sparsity
-        if sparsity is None:
-            return done
-        if isinstance(sparsity, int | float) and sparsity != done:
-            raise PruningError(
-                f"sparsity={sparsity} contradicts {self.grain.n}:{self.grain.m}, which "
-                f"is {done:g}: leave sparsity out, or give a schedule that ends there"
-            )
-        return sparsity
 
 
 def compute_masks(
@@ -167,55 +82,53 @@ def mask_tree(
 ) -> PyTree:
     """``compute_masks`` for a rule that has been checked."""
     chosen, tied = rule.leaves(params)
-    leaves, treedef = jax.tree.flatten(params)
-    scores = _score_leaves(rule, params, grads, count, chosen)
-    pooled = [rule.grain.pool(s) for s in scores]
+    shapes = rule.shapes(params, chosen)
+    scores = rule.score(params, grads, count)
+    check_scores(scores, params, shapes)
+    pooled = rule.pool(scores, params, chosen)
     alive = spare = None
     if previous is not None:
-        flat = treedef.flatten_up_to(previous)
-        alive = [rule.grain.pool(flat[i].astype(jnp.float32)) > 0 for i in chosen]
+        alive = rule.alive(previous, params, chosen)
         if grads is not None:
-            flat = treedef.flatten_up_to(grads)
-            spare = [rule.grain.pool(jnp.abs(flat[i])) for i in chosen]
-    shapes = {path: jnp.shape(leaves[i]) for i, path in _named(params, chosen)}
+            spare = rule.pool(grads, params, chosen, absolute=True)
     kept = _keep(rule, shapes, sparsity, pooled, alive, spare)
-    out = [jnp.ones((), bool)] * len(leaves)
-    for i, mask in zip(chosen, kept, strict=True):
-        out[i] = rule.grain.expand(mask, jnp.shape(leaves[i]))
-    for i, target in tied.items():
-        channels = kept[chosen.index(target)]
-        out[i] = jnp.broadcast_to(channels, jnp.shape(leaves[i]))
-    return jax.tree.unflatten(treedef, out)
+    return rule.expand(kept, params, chosen, tied)
 
 
-def _named(params: PyTree, chosen: list[int]) -> list[tuple[int, str]]:
-    paths = leaf_paths(params)
-    return [(i, paths[i]) for i in chosen]
-
-
-def _score_leaves(
-    rule: Rule,
-    params: PyTree,
-    grads: PyTree | None,
-    count: jax.Array | int,
-    chosen: list[int],
-) -> list[jax.Array]:
-    """Scores of the pruned leaves, checked for shape and, where concrete, for NaN."""
-    leaves, treedef = jax.tree.flatten(params)
-    flat = treedef.flatten_up_to(rule.score(params, grads, count))
-    for i, path in _named(params, chosen):
-        if jnp.shape(flat[i]) != jnp.shape(leaves[i]):
+def check_scores(
+    scores: PyTree, params: PyTree, shapes: dict[str, tuple[int, ...]]
+) -> None:
+    """Raises PruningError for a wrong shape and, where concrete, for NaN."""
+    flat = jax.tree.structure(params).flatten_up_to(scores)
+    for path, score in zip(leaf_paths(params), flat, strict=True):
+        if path not in shapes:
+            continue
+        if jnp.shape(score) != shapes[path]:
             raise PruningError(
-                f"leaf {path}: its scores have shape {jnp.shape(flat[i])}, the leaf "
-                f"{jnp.shape(leaves[i])}; make score return one number per weight"
+                f"leaf {path}: its scores have shape {jnp.shape(score)}, the leaf "
+                f"{shapes[path]}; make score return one number per weight"
             )
-        concrete = not isinstance(flat[i], jax.core.Tracer)
-        if concrete and bool(jnp.any(jnp.isnan(flat[i]))):
+        concrete = not isinstance(score, jax.core.Tracer)
+        if concrete and bool(jnp.any(jnp.isnan(score))):
             raise PruningError(
                 f"leaf {path}: its scores hold NaN; check the weights and gradients "
                 "for divergence (lower the learning rate), or the score function"
             )
-    return [jnp.asarray(flat[i]) for i in chosen]
+
+
+def group_counts(
+    rule: Rule,
+    shapes: dict[str, tuple[int, ...]],
+    sizes: list[int],
+    sparsity: jax.Array | float,
+) -> list[jax.Array]:
+    """Number of groups that each pruned leaf keeps, unless they compete globally."""
+    shares = leaf_sparsities(rule.distribution, shapes, sparsity)
+    least = 0 if rule.allow_empty else 1
+    return [
+        kept_count(size, shares[path], minimum=least)
+        for path, size in zip(shapes, sizes, strict=True)
+    ]
 
 
 def _keep(
@@ -233,17 +146,14 @@ def _keep(
             rule.grain.keep(pooled[j], None if alive is None else alive[j], sparsity)
             for j in range(n)
         ]
-    least = 0 if rule.allow_empty else 1
-    if rule.distribution == "global":
-        total = sum(p.size for p in pooled)
-        budgets = [(range(n), kept_count(total, sparsity, minimum=least))]
-    else:
-        shares = leaf_sparsities(rule.distribution, shapes, sparsity)
-        budgets = [
-            ([j], kept_count(pooled[j].size, shares[path], minimum=least))
-            for j, path in enumerate(shapes)
-        ]
+    sizes = [p.size for p in pooled]
     champions = rule.distribution == "global" and not rule.allow_empty
+    if rule.distribution == "global":
+        least = 0 if rule.allow_empty else 1
+        budgets = [(range(n), kept_count(sum(sizes), sparsity, minimum=least))]
+    else:
+        counts = group_counts(rule, shapes, sizes, sparsity)
+        budgets = [([j], counts[j]) for j in range(n)]
     return keep_largest(pooled, budgets, alive=alive, spare=spare, champions=champions)
 
 
@@ -270,17 +180,3 @@ def apply_masks(
         return weight + jax.lax.stop_gradient(pruned - weight)
 
     return jax.tree.map(apply, params, masks)
-
-
-def dense_masks(rule: Rule, params: PyTree) -> PyTree:
-    """Masks that keep everything, of the shapes that ``mask_tree`` gives."""
-    chosen, tied = rule.leaves(params)
-    leaves, treedef = jax.tree.flatten(params)
-    full = set(chosen) | set(tied)
-    return jax.tree.unflatten(
-        treedef,
-        [
-            jnp.ones_like(x, bool) if i in full else jnp.ones((), bool)
-            for i, x in enumerate(leaves)
-        ],
-    )

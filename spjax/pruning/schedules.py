@@ -6,6 +6,7 @@ not) that returns the sparsity, a float32 scalar. All endpoints may be traced.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from spjax.pruning.errors import PruningError
@@ -20,9 +21,10 @@ def check_sparsity(value: Number, name: str = "sparsity") -> None:
       value: scalar; a traced value or an array of several passes unchecked.
       name: the argument's name, for the message.
     """
-    if isinstance(value, jax.core.Tracer) or jnp.size(value) != 1:
+    if isinstance(value, jax.core.Tracer) or np.size(value) != 1:
         return
-    if not 0 <= float(jnp.reshape(jnp.asarray(value), ())) < 1:
+    # NumPy, since jnp would give a tracer inside a transformation.
+    if not 0 <= float(np.reshape(np.asarray(value), ())) < 1:
         raise PruningError(
             f"{name}={value} is outside [0, 1): give the share of weights to prune, "
             "for example 0.9 for nine in ten"
@@ -132,5 +134,30 @@ def cyclic(
         wave = low + (final - low) * 0.5 * (1 - jnp.cos(jnp.pi * phase))
         value = jnp.where(count >= end, final, wave)
         return jnp.where(count < begin, 0.0, value).astype(jnp.float32)
+
+    return schedule
+
+
+def kl_warm_up(*, begin: Number = 0, end: Number) -> optax.Schedule:
+    """Weight of a KL term: 0 up to ``begin``, then in a line to 1 at ``end``.
+
+    Without it the prior removes weights before the data has had its say (Molchanov et
+    al. 2017, section 4; Sonderby et al. 2016).
+
+    Args:
+      begin: last step of weight 0.
+      end: first step of weight 1.
+
+    Returns:
+      The schedule.
+
+    Raises:
+      PruningError: if ``end <= begin``.
+    """
+    _check_order(begin, end)
+
+    def schedule(count: Number) -> jax.Array:
+        span = jnp.asarray(end, jnp.float32) - begin
+        return jnp.clip((jnp.asarray(count, jnp.float32) - begin) / span, 0.0, 1.0)
 
     return schedule

@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import optax
 
 from spjax.pruning.errors import PruningError
-from spjax.pruning.masking import Rule
 
 PyTree = Any
 Sparsity = jax.Array | float | optax.Schedule | None
@@ -102,7 +101,7 @@ def sparsity_at(sparsity: Sparsity, count: jax.Array) -> jax.Array | float | Non
 
 def pruning_transform(
     inner: optax.GradientTransformation,
-    rule: Rule,
+    pruned: Callable[[PyTree], set[int]],
     refresh: Refresh,
     due: Callable[[jax.Array], jax.Array],
     *,
@@ -114,7 +113,7 @@ def pruning_transform(
 
     Args:
       inner: any optax transformation.
-      rule: which leaves have masks.
+      pruned: indices of the leaves that have masks, from the parameters.
       refresh: ``refresh(count, params, grads, masks)`` gives new masks.
       due: tells from the step whether ``refresh`` runs.
       init_masks: masks from the initial parameters.
@@ -140,8 +139,7 @@ def pruning_transform(
                 "a pruning transformation needs the weights: call "
                 "update(grads, state, params)"
             )
-        chosen, tied = rule.leaves(params)
-        full = {*chosen, *tied}
+        full = pruned(params)
 
         new = _cond(
             due(state.count),
