@@ -96,19 +96,21 @@ def thompson(
     Returns:
       [count, m].
     """
+    import torch
+
     mean, covariance = predict(model, inputs)
     scale = max(float(np.mean(np.diag(covariance))), 1e-12)
     jitter = _JITTER
     while True:
-        try:
-            factor = np.linalg.cholesky(
-                covariance + jitter * scale * np.eye(len(covariance))
-            )
+        # Torch's factorisation keeps to one thread, NumPy's does not.
+        shifted = covariance + jitter * scale * np.eye(len(covariance))
+        factor, failed = torch.linalg.cholesky_ex(torch.as_tensor(shifted))
+        if not failed:
             break
-        except np.linalg.LinAlgError:
-            # Nearly equal candidates: the covariance is singular up to rounding.
-            jitter *= 10
-    return mean + rng.standard_normal((count, len(mean))) @ factor.T
+        # Nearly equal candidates: the covariance is singular up to rounding.
+        jitter *= 10
+    noise = torch.as_tensor(rng.standard_normal((count, len(mean))))
+    return mean + (noise @ factor.T).numpy()
 
 
 def from_error(error: np.ndarray) -> np.ndarray:

@@ -1,0 +1,99 @@
+"""Random genomes that meet the limits, and a clear answer where none does."""
+
+from collections.abc import Mapping, Set
+
+import numpy as np
+
+from spjax import genomes
+from spjax.genomes import Genome, GenomeError
+from spjax.search.errors import InfeasibleError
+from spjax.search.settings import Settings
+from spjax.search.static_cost import static_cost
+
+_DRAWS = 300
+_STARTS = 4
+_STEPS = 300
+
+
+def fits(figures: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    """Whether all limited figures are within their limits."""
+    return all(figures[name] <= limit for name, limit in limits.items())
+
+
+def cost_of(genome: Genome, settings: Settings) -> dict[str, int]:
+    """What a genome costs on the target; see `static_cost`."""
+    return static_cost(
+        genome,
+        settings.input_shape,
+        settings.num_classes,
+        bytes_per_element=settings.bytes_per_element,
+    )
+
+
+def draw_feasible(
+    rng: np.random.Generator, settings: Settings, taken: Set[Genome]
+) -> Genome:
+    """Draws a random genome that is within the limits and was not taken.
+
+    Uniform draws come first. If none fits, the nearest ones are walked downhill, one
+    edit at a time, until one does.
+
+    Args:
+      rng: source of randomness.
+      settings: the search.
+      taken: canonical genomes that may not be drawn.
+
+    Returns:
+      A canonical, valid genome.
+
+    Raises:
+      InfeasibleError: if none is found; names the limits and the smallest values met.
+    """
+    shape, limits = settings.input_shape, settings.limit_of
+    seen: list[tuple[float, Genome]] = []
+    least: dict[str, float] = {}
+    exhausted = False
+    for _ in range(_DRAWS):
+        genome = genomes.random_genome(rng, shape, settings.bounds)
+        excess = _excess(genome, settings, least)
+        if excess > 0:
+            seen.append((excess, genome))
+        elif genome not in taken:
+            return genome
+        else:
+            exhausted = True
+    seen.sort(key=lambda pair: pair[0])
+    for excess, genome in seen[:_STARTS]:
+        for _ in range(_STEPS):
+            try:
+                child, _ = genomes.morph(rng, genome, shape, settings.bounds)
+            except GenomeError:  # A space with a single genome.
+                break
+            now = _excess(child, settings, least)
+            if now == 0:
+                if child not in taken:
+                    return child
+                exhausted = True
+            if now <= excess:
+                genome, excess = child, now
+    if exhausted:
+        raise InfeasibleError(
+            f"no new genome within the limits was found beside the {len(taken)} of "
+            f"this search: ask for fewer trials, or widen the bounds or the limits"
+        )
+    wanted = " and ".join(f"{name} <= {limit:,}" for name, limit in limits.items())
+    found = ", ".join(f"{name} = {least[name]:,}" for name in limits)
+    raise InfeasibleError(
+        f"no network for images of shape {'x'.join(map(str, shape))} was found that "
+        f"meets {wanted}; the smallest met, each by itself: {found}: raise the limit "
+        f"or use smaller images"
+    )
+
+
+def _excess(genome: Genome, settings: Settings, least: dict[str, float]) -> float:
+    """Sum of the relative excesses over the limits; notes the smallest figures."""
+    cost, total = cost_of(genome, settings), 0.0
+    for name, limit in settings.limits:
+        least[name] = min(least.get(name, cost[name]), cost[name])
+        total += max(0.0, cost[name] / limit - 1)
+    return total

@@ -1,0 +1,189 @@
+"""What to train next: random genomes first, then morphs of good ones.
+
+After SpArSe (Fedorov et al., NeurIPS 2019). A proposal draws the weights of a random
+Chebyshev scalarisation, makes morphs of genomes that are good under it or stand on the
+front, draws one function of the error from its Gaussian process (Thompson sampling)
+and takes the morph with the smallest scalarised value
+
+    g = max(lambda_1 error, lambda_2 size, lambda_3 memory).
+
+Only the error is modelled: size (as the sparsity gene implies it) and working memory
+are known for an untrained genome and enter exactly. A genome that breaks a limit, or
+was proposed before, is never proposed.
+
+A proposal depends on the seed, its own index and the trials so far, on nothing else: a
+search that was interrupted goes on as if it had not been.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from spjax import genomes
+from spjax.genomes import Bounds, Genome
+from spjax.search import pareto, scalarise, surrogates
+from spjax.search.drawing import cost_of, draw_feasible, fits
+from spjax.search.settings import Settings
+
+_FEWEST_TO_MODEL = 3
+_REFERENCES = 8
+_NEW_IN_POOL = 0.1
+_ATTEMPTS_PER_CANDIDATE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """A trial, as the proposals see it.
+
+    Attributes:
+      index: the trial's number.
+      genome: canonical.
+      status: ``completed``, ``failed`` or ``running``.
+      figures: the objectives' values by name; empty unless completed.
+    """
+
+    index: int
+    genome: Genome
+    status: str
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """A genome to train.
+
+    Attributes:
+      genome: canonical, valid, within the limits.
+      parent: index of the trial that it is a morph of and inherits weights from; None
+        for a random genome.
+      edit: ``random``, or the names of the edits joined by ``+``.
+    """
+
+    genome: Genome
+    parent: int | None
+    edit: str
+
+
+def propose(
+    settings: Settings, observations: Sequence[Observation], index: int
+) -> Proposal:
+    """Chooses what trial ``index`` is to train.
+
+    Args:
+      settings: the search.
+      observations: all trials so far, those under way included.
+      index: number of the new trial.
+
+    Returns:
+      The proposal.
+
+    Raises:
+      InfeasibleError: if no new genome within the limits can be found.
+    """
+    rng = np.random.default_rng([settings.seed, index])
+    taken = {o.genome for o in observations}
+    good = [
+        o
+        for o in observations
+        if o.status == "completed" and fits(o.figures, settings.limit_of)
+    ]
+    if (
+        index < settings.initial_trials
+        or not good
+        or rng.random() < settings.random_share
+    ):
+        return Proposal(draw_feasible(rng, settings, taken), None, "random")
+    values = _values(settings, good)
+    front = pareto.non_dominated(values)
+    bounds = scalarise.soft_bounds(values[front], settings.objective_limits())
+    weights = scalarise.random_weights(rng, bounds)
+    best = np.argsort(scalarise.chebyshev(values, weights), kind="stable")
+    parents = [
+        [good[i] for i in best[:_REFERENCES]],
+        [good[i] for i in np.flatnonzero(front)],
+    ]
+    pool = _pool(rng, settings, parents, taken)
+    if not pool:
+        return Proposal(draw_feasible(rng, settings, taken), None, "random")
+    candidates = np.stack(
+        [
+            _sampled_errors(rng, settings, observations, pool),
+            *(
+                np.array([cost[name] for _, cost in pool])
+                for name in settings.objectives[1:]
+            ),
+        ],
+        axis=1,
+    )
+    return pool[int(np.argmin(scalarise.chebyshev(candidates, weights)))][0]
+
+
+def _values(settings: Settings, trials: Sequence[Observation]) -> np.ndarray:
+    return np.array([[o.figures[n] for n in settings.objectives] for o in trials])
+
+
+def _pool(
+    rng: np.random.Generator,
+    settings: Settings,
+    parents: Sequence[Sequence[Observation]],
+    taken: set[Genome],
+) -> list[tuple[Proposal, dict[str, int]]]:
+    """New genomes within the limits, each with what it costs."""
+    pool, seen = [], set(taken)
+    for _ in range(_ATTEMPTS_PER_CANDIDATE * settings.candidates):
+        if len(pool) == settings.candidates:
+            break
+        proposal = _candidate(rng, settings, parents)
+        if proposal.genome in seen:
+            continue
+        seen.add(proposal.genome)
+        cost = cost_of(proposal.genome, settings)
+        if fits(cost, settings.limit_of):
+            pool.append((proposal, cost))
+    return pool
+
+
+def _candidate(
+    rng: np.random.Generator,
+    settings: Settings,
+    parents: Sequence[Sequence[Observation]],
+) -> Proposal:
+    shape, bounds = settings.input_shape, settings.bounds
+    if rng.random() < _NEW_IN_POOL:
+        return Proposal(genomes.random_genome(rng, shape, bounds), None, "random")
+    group = parents[rng.integers(len(parents))]
+    parent = group[rng.integers(len(group))]
+    genome, edits = parent.genome, []
+    # One edit in half of all cases, two in a quarter, and so on.
+    for _ in range(rng.geometric(0.5)):
+        genome, edit = genomes.morph(rng, genome, shape, bounds)
+        edits.append(edit)
+    return Proposal(genome, parent.index, "+".join(edits))
+
+
+def _sampled_errors(
+    rng: np.random.Generator,
+    settings: Settings,
+    observations: Sequence[Observation],
+    pool: Sequence[tuple[Proposal, dict[str, int]]],
+) -> np.ndarray:
+    """One draw of the candidates' validation errors."""
+    ended = [o for o in observations if o.status in ("completed", "failed")]
+    errors = [o.figures.get(settings.objectives[0]) for o in ended]
+    # A failed training is no news about size, but it is about error.
+    errors = [settings.chance_error if e is None else e for e in errors]
+    if len(ended) < _FEWEST_TO_MODEL:
+        return rng.permutation(len(pool)) / len(pool)
+    model = surrogates.fit(
+        np.stack([_embedding(o.genome, settings.bounds) for o in ended]),
+        surrogates.from_error(np.array(errors)),
+    )
+    inputs = [genomes.embedding(p.genome, settings.bounds) for p, _ in pool]
+    return surrogates.to_error(surrogates.thompson(model, np.stack(inputs), rng)[0])
+
+
+@functools.lru_cache(maxsize=4096)
+def _embedding(genome: Genome, bounds: Bounds) -> np.ndarray:
+    return genomes.embedding(genome, bounds)

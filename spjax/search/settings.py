@@ -1,0 +1,123 @@
+"""What a search is asked for: the problem, the limits and the budget of its parts."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spjax.genomes import Bounds
+from spjax.search.errors import SearchError
+
+MEMORY_MODELS = ("input_output", "input_weights", "live_bytes")
+SIZE = "model_size_nonzero"
+ERROR = "validation_error"
+KNOWN_BEFORE_TRAINING = (*MEMORY_MODELS, SIZE, "model_size_dense", "macs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings of a search.
+
+    Attributes:
+      input_shape: (height, width, channels) of the raw images.
+      num_classes: number of classes.
+      memory_model: the working-memory figure that is minimised, one of
+        `MEMORY_MODELS`.
+      limits: pairs (figure, largest allowed value), in bytes (MACs: a count); figures
+        known before training only.
+      bytes_per_element: bytes of one activation or weight on the target.
+      seed: nonnegative; proposals depend on it, their index and the trials before.
+      initial_trials: number of random genomes at the start.
+      random_share: share of random genomes among the later proposals, in [0, 1].
+      candidates: morphs that each later proposal chooses from.
+      bounds: the genomes that may be visited.
+    """
+
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    memory_model: str = "input_output"
+    limits: tuple[tuple[str, int], ...] = ()
+    bytes_per_element: int = 1
+    seed: int = 0
+    initial_trials: int = 10
+    random_share: float = 0.1
+    candidates: int = 256
+    bounds: Bounds = Bounds()
+
+    def __post_init__(self) -> None:
+        if self.memory_model not in MEMORY_MODELS:
+            raise SearchError(
+                f"memory_model = {self.memory_model!r} is unknown: use one of "
+                f"{', '.join(MEMORY_MODELS)}"
+            )
+        for name, limit in self.limits:
+            if name not in KNOWN_BEFORE_TRAINING:
+                raise SearchError(
+                    f"limits name {name!r}, which is not known before training: use "
+                    f"one of {', '.join(KNOWN_BEFORE_TRAINING)}"
+                )
+            if not limit > 0:
+                raise SearchError(f"the limit on {name} is {limit}: it must be above 0")
+        if not 0 <= self.random_share <= 1:
+            raise SearchError(
+                f"random_share = {self.random_share} must lie between 0 and 1"
+            )
+        for name, least in (("initial_trials", 1), ("candidates", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise SearchError(
+                    f"{name} = {getattr(self, name)} must be at least {least}"
+                )
+
+    @property
+    def objectives(self) -> tuple[str, str, str]:
+        """Names of the figures that are minimised: error, size, working memory."""
+        return ERROR, SIZE, self.memory_model
+
+    @property
+    def limit_of(self) -> dict[str, int]:
+        """The limits by figure."""
+        return dict(self.limits)
+
+    def objective_limits(self) -> np.ndarray:
+        """[3] limits on the objectives, ``inf`` where there is none."""
+        return np.array([self.limit_of.get(name, np.inf) for name in self.objectives])
+
+    @property
+    def chance_error(self) -> float:
+        """The error of guessing: what a training that failed counts as."""
+        return 1 - 1 / self.num_classes
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the settings built from JSON's types."""
+        tree = dataclasses.asdict(self)
+        return {**_lists(tree), "bounds": _lists(tree["bounds"])}
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "Settings":
+        """Reads what `to_json` wrote.
+
+        Raises:
+          SearchError: if a field is missing, unknown or out of range.
+        """
+        try:
+            fields = {name: _tuples(value) for name, value in tree.items()}
+            fields["bounds"] = Bounds(
+                **{name: _tuples(value) for name, value in tree["bounds"].items()}
+            )
+            return cls(**fields)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise SearchError(f"the search's settings are damaged: {error}") from error
+
+
+def _lists(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: [list(v) if isinstance(v, tuple) else v for v in value]
+        if isinstance(value, tuple)
+        else value
+        for name, value in tree.items()
+    }
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,137 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from spjax import genomes
+from spjax.search import pareto
+from spjax.search.drawing import cost_of, fits
+from spjax.search.errors import InfeasibleError
+from spjax.search.proposals import Observation, propose
+from spjax.search.settings import Settings
+from tests.search.synthetic import synthetic_error
+
+_SETTINGS = Settings(
+    input_shape=(16, 16, 1),
+    num_classes=10,
+    limits=(("input_output", 2048), ("model_size_nonzero", 8192)),
+    initial_trials=6,
+    candidates=64,
+)
+
+
+def _observe(settings, proposal, index):
+    cost = cost_of(proposal.genome, settings)
+    figures = {name: cost[name] for name in settings.objectives[1:]}
+    figures["validation_error"] = synthetic_error(proposal.genome, cost)
+    return Observation(index, proposal.genome, "completed", figures)
+
+
+def _search(settings, count):
+    observations, proposals = [], []
+    for index in range(count):
+        proposals.append(propose(settings, observations, index))
+        observations.append(_observe(settings, proposals[-1], index))
+    return observations, proposals
+
+
+@pytest.fixture(scope="module")
+def searched():
+    return _search(_SETTINGS, 30)
+
+
+def test_proposals_are_new_valid_and_within_the_limits(searched):
+    _, proposals = searched
+    names = [genomes.genome_id(p.genome) for p in proposals]
+    assert len(set(names)) == len(names)
+    for proposal in proposals:
+        genomes.validate(proposal.genome, _SETTINGS.input_shape)
+        genomes.check_within(proposal.genome, _SETTINGS.bounds)
+        assert proposal.genome == genomes.canonical(proposal.genome)
+        cost = cost_of(proposal.genome, _SETTINGS)
+        assert fits(cost, _SETTINGS.limit_of)
+
+
+def test_random_genomes_come_first_then_morphs_of_earlier_trials(searched):
+    _, proposals = searched
+    assert all(p.edit == "random" and p.parent is None for p in proposals[:6])
+    morphs = [(i, p) for i, p in enumerate(proposals) if p.parent is not None]
+    assert len(morphs) > 15
+    for index, proposal in morphs:
+        assert proposal.parent < index
+        assert set(proposal.edit.split("+")) <= set(genomes.MORPHS)
+
+
+def test_one_edit_away_is_the_parent_s_neighbour(searched):
+    # A single edit of the training genes leaves the architecture alone.
+    _, proposals = searched
+    single = [
+        p for p in proposals if p.edit in ("sparsity", "pruning", "learning_rate")
+    ]
+    assert single
+    for proposal in single:
+        parent = proposals[proposal.parent].genome
+        assert dataclasses.replace(proposal.genome, training=parent.training) == parent
+
+
+def test_a_proposal_repeats_exactly_and_depends_on_the_seed(searched):
+    observations, proposals = searched
+    assert propose(_SETTINGS, observations[:20], 20) == proposals[20]
+    other = dataclasses.replace(_SETTINGS, seed=1)
+    assert propose(other, observations[:20], 20) != proposals[20]
+
+
+def test_the_search_beats_random_draws():
+    volumes = {}
+    for share in (0.1, 1.0):
+        settings = dataclasses.replace(_SETTINGS, random_share=share)
+        volumes[share] = []
+        for seed in range(2):
+            observations, _ = _search(dataclasses.replace(settings, seed=seed), 25)
+            values = np.array(
+                [[o.figures[n] for n in settings.objectives] for o in observations]
+            )
+            values[:, 1:] = np.log(values[:, 1:])
+            reference = np.array([1.0, np.log(8192), np.log(2048)])
+            volumes[share].append(pareto.hypervolume(values, reference))
+    assert np.mean(volumes[0.1]) > 1.1 * np.mean(volumes[1.0])
+
+
+def test_trials_under_way_are_not_proposed_again(searched):
+    observations, proposals = searched
+    running = Observation(20, proposals[20].genome, "running")
+    again = propose(_SETTINGS, [*observations[:20], running], 20)
+    assert again.genome != running.genome
+
+
+def test_failed_trials_are_learnt_from(searched):
+    # Let the trainings fail that were fast learners: proposals turn to slow ones.
+    observations, _ = searched
+    rates = [o.genome.training.learning_rate for o in observations]
+    middle = np.median(rates)
+    spoilt = [
+        Observation(o.index, o.genome, "failed") if rate > middle else o
+        for o, rate in zip(observations, rates, strict=True)
+    ]
+    settings = dataclasses.replace(_SETTINGS, random_share=0.0)
+    later = [propose(settings, spoilt, 100 + i) for i in range(12)]
+    slow = [p.genome.training.learning_rate <= middle for p in later]
+    assert np.mean(slow) > 0.75
+
+
+def test_without_a_good_trial_proposals_stay_random(searched):
+    observations, _ = searched
+    failed = [Observation(o.index, o.genome, "failed") for o in observations[:8]]
+    assert propose(_SETTINGS, failed, 8).edit == "random"
+    # A trial that turned out larger than its sparsity promised is no reference.
+    over = [
+        dataclasses.replace(o, figures={**o.figures, "model_size_nonzero": 9000})
+        for o in observations[:8]
+    ]
+    assert propose(_SETTINGS, over, 8).edit == "random"
+
+
+def test_limits_that_nothing_meets_are_an_error():
+    settings = dataclasses.replace(_SETTINGS, limits=(("input_output", 2),))
+    with pytest.raises(InfeasibleError, match="input_output <= 2"):
+        propose(settings, [], 0)
