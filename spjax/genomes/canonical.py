@@ -46,8 +46,7 @@ def canonical(genome: Genome) -> Genome:
 def round_sparsity(sparsity: float) -> float:
     """Rounds to 3 decimals and stays below 1."""
     highest = 1 - 10**-SPARSITY_DECIMALS
-    # Adding 0.0 turns a negative zero, which prints differently, into zero.
-    return round(min(float(sparsity), highest), SPARSITY_DECIMALS) + 0.0
+    return round(min(float(sparsity), highest), SPARSITY_DECIMALS)
 
 
 def round_learning_rate(rate: float) -> float:
@@ -66,6 +65,7 @@ def _block(block: Block) -> Block:
 
 def _conv(conv: Conv) -> Conv:
     active = conv.kind == "downsampled"
+    # Adding 0.0 turns a negative zero, which prints differently, into zero.
     return dataclasses.replace(
         conv,
         padding="SAME" if conv.kernel == 1 else conv.padding,

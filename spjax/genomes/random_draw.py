@@ -5,8 +5,9 @@ of two is as likely as the next and small networks are common. The draw follows 
 map through the network and only offers kernels, paddings and windows that fit it;
 what bounds make impossible is drawn again, a limited number of times.
 
-Shapes that keep the map large or shrink it to a point are less likely than their
-opposites, or most draws would be useless to a small board; so are side branches.
+Strides above 1, global averages before the last block, side branches and layers
+without ReLU are less likely than their opposites: drawn evenly, most networks would
+lose the image after a few layers or do without nonlinearity.
 """
 
 import math
@@ -24,8 +25,8 @@ from spjax.genomes.validate import check_input_shape, validate
 
 _T = TypeVar("_T")
 _TRIES = 200
-# Below this side, in pixels, digits and objects are no longer told apart well, so a
-# downsampling that goes below it is rare: an 8x8 digit mostly stays 8x8.
+# A downsampling that leaves fewer pixels a side is rare: an 8x8 digit mostly stays 8x8,
+# while 28x28 may become 7x7.
 _FEWEST_PIXELS = 7
 _RARE = 0.03
 _STEP_CHANCE = 0.15  # of a stride above 1

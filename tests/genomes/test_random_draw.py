@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spjax import genomes
 from spjax.genomes import Bounds, GenomeError
 from spjax.genomes.active import active_genes
-from spjax.genomes.random_draw import draw_size, pick
+from spjax.genomes.random_draw import draw_block, draw_downsample, draw_size, pick
 from tests.genomes.strategies import BOUNDS, INPUT_SHAPES, PROPERTY
 
 
@@ -106,6 +106,18 @@ def test_small_images_are_rarely_downsampled():
     large = np.mean([genome.downsample > 1 for genome in _draws(1000, (32, 32, 3))])
     assert 0 < small < 0.2
     assert large > 0.5
+
+
+def test_parts_fit_without_drawing_again():
+    rng = np.random.default_rng(0)
+    residuals = 0
+    for side in [1, 2, 3, 5, 9] * 60:
+        shape = (side, side + 1, 1)
+        factor = draw_downsample(rng, shape, Bounds())
+        block = draw_block(rng, side // factor, Bounds(), last=False)
+        genomes.validate(genomes.Genome(factor, (block,)), shape)
+        residuals += block.residual
+    assert residuals > 30
 
 
 def test_kernels_do_not_dwarf_their_map():
