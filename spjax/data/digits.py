@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from spjax.data.errors import DataError
+from spjax.data.tfds_find import quiet
 
 _TEST_SIZE = 360
 
@@ -113,6 +114,7 @@ def _prepare_in(root: pathlib.Path) -> pathlib.Path:
         builder = SklearnDigits(data_dir=own, file_format="array_record")
         # TFDS' messages speak of a download; nothing is downloaded here.
         with (
+            quiet(),
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
         ):

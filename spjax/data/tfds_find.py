@@ -6,13 +6,20 @@ code runs and no network is touched, so that an absent set is answered at once. 
 hosts, because TFDS' downloader would retry a dead network for minutes.
 """
 
+import contextlib
 import difflib
+import importlib.util
 import os
 import pathlib
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+
+from absl import logging
 
 from spjax.data.errors import DataError
+
+_TFDS_CORE = "tensorflow_datasets.core"
 
 
 def search_dir(data_dir: str | os.PathLike | None) -> pathlib.Path:
@@ -52,6 +59,17 @@ def find_prepared(
             raise DataError(_absent(name, match[1], root))
         folder = _download(name, match[1], root)
     return folder
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps TFDS' INFO lines out of a program's output while it is called."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(min(verbosity, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def first_line(error: BaseException) -> str:
@@ -124,6 +142,7 @@ def _download(name: str, set_name: str, root: pathlib.Path) -> pathlib.Path:
 
     if set_name not in tfds.list_builders(with_community_datasets=False):
         raise DataError(_absent(name, set_name, root))
+    _require_tensorflow(name, tfds.builder_cls(set_name))
     try:
         builder = tfds.builder(name, data_dir=str(root), file_format="array_record")
         _require_hosts(name, builder.url_infos or {})
@@ -132,12 +151,7 @@ def _download(name: str, set_name: str, root: pathlib.Path) -> pathlib.Path:
     except DataError:
         raise
     except ImportError as error:
-        raise DataError(
-            f"--dataset={name} --download: preparing this set needs a package that "
-            f"is not installed ({first_line(error)}); pip install {error.name or 'it'}"
-            " (tensorflow-cpu if it is tensorflow), or prepare the set elsewhere and "
-            "pass --data_dir"
-        ) from error
+        raise _needs(name, error.name or first_line(error)) from error
     except Exception as error:  # network, disk, checksums: all end the same way
         raise DataError(
             f"--dataset={name} --download: could not download and prepare it in "
@@ -145,6 +159,30 @@ def _download(name: str, set_name: str, root: pathlib.Path) -> pathlib.Path:
             "prepared copy"
         ) from error
     return pathlib.Path(builder.data_path)
+
+
+def _require_tensorflow(name: str, builder_class: type) -> None:
+    """Refuses a set whose own code uses TensorFlow before anything is downloaded.
+
+    Reading a prepared set needs none, but most of TFDS' builders import it lazily, as
+    ``tf``, to unpack what they download.
+    """
+    if importlib.util.find_spec("tensorflow") is not None:
+        return
+    modules = {base.__module__ for base in builder_class.__mro__}
+    own = (sys.modules[m] for m in modules if not m.startswith(_TFDS_CORE))
+    if any(hasattr(module, "tf") for module in own):
+        raise _needs(name, "tensorflow")
+
+
+def _needs(name: str, package: str) -> DataError:
+    package = "tensorflow-cpu" if package == "tensorflow" else package
+    return DataError(
+        f"--dataset={name} --download: TFDS' own code to prepare this set needs a "
+        f"package that is not installed; pip install {package} and try again, or "
+        "prepare the set elsewhere as array_record and pass --data_dir (reading it "
+        "needs nothing more)"
+    )
 
 
 def _require_hosts(name: str, url_infos: Iterable[str]) -> None:

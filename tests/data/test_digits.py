@@ -80,10 +80,25 @@ def test_same_data_wherever_and_whenever_prepared(prepared, tmp_path):
     )
 
 
-def test_preparing_prints_nothing(tmp_path, capfd):
-    prepare_digits(tmp_path)
-    captured = capfd.readouterr()
-    assert captured.out == "" and "Downloading" not in captured.err
+_PROGRAM = """
+import sys
+from absl import app, logging
+from spjax import data
+def main(argv):
+    data.load("digits", data_dir=argv[1])
+    logging.info("verbosity is as before")
+app.run(main)
+"""
+
+
+def test_preparing_and_reading_print_nothing(tmp_path):
+    # In an absl program, where TFDS' INFO lines would go to standard error.
+    command = [sys.executable, "-c", _PROGRAM, str(tmp_path), "--verbosity=0"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("verbosity is as before")
 
 
 def test_where_it_is_prepared(tmp_path, monkeypatch):

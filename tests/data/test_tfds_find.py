@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from spjax import data
 from tests.data import tiny
@@ -88,20 +90,88 @@ def test_what_is_no_name(name, tmp_path):
     assert "not a name; use digits" in _message(name, data_dir=tmp_path)
 
 
+_FAR = """
+import sys
+import tensorflow_datasets as tfds
+from spjax import data
+class SpjaxFar(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+    url_infos = {"https://data.invalid/a.zip": None, "https://data.invalid/b.zip": None}
+    def _info(self): return tfds.core.DatasetInfo(builder=self)
+    def _split_generators(self, dl_manager): raise SystemExit("went on")
+    def _generate_examples(self): raise SystemExit("went on")
+try: data.load("spjax_far", data_dir=sys.argv[1], download=True)
+except data.DataError as error: print(error)
+"""
+
+
 def test_download_asks_the_network_once_and_gives_up(tmp_path):
     # In a process of its own, whose proxy is a closed port: no host can be reached.
-    code = (
-        "import sys; from spjax import data\n"
-        "try: data.load('mnist', data_dir=sys.argv[1], download=True)\n"
-        "except data.DataError as error: print(error)"
-    )
     env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     for scheme in ("http", "https", "all"):
         env[f"{scheme}_proxy"] = "http://127.0.0.1:9"
     env["PYTHONPATH"] = os.pathsep.join(sys.path)
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    command = [sys.executable, "-c", _FAR, str(tmp_path)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert "--dataset=mnist --download: https://" in done.stdout
-    assert "cannot be reached" in done.stdout and "TFDS_DATA_DIR" in done.stdout
-    assert done.stdout.count("\n") == 1
+    assert "--dataset=spjax_far --download: https://data.invalid cannot" in done.stdout
+    assert "TFDS_DATA_DIR" in done.stdout and done.stdout.count("\n") == 1
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is not None, reason="TensorFlow is installed"
+)
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_download_says_what_is_missing_before_it_downloads(tmp_path, name):
+    message = _message(name, data_dir=tmp_path, download=True)
+    assert "pip install tensorflow-cpu" in message and "--data_dir" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+class SpjaxDownloadable(tfds.core.GeneratorBasedBuilder):
+    """Registered with TFDS, as its own sets are; needs no network to prepare."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    problem: Exception | None = None
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Tensor(shape=(4, 4, 1), dtype=np.uint8),
+            "label": tfds.features.ClassLabel(num_classes=3),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features)
+        )
+
+    def _split_generators(self, dl_manager):
+        if self.problem is not None:
+            raise self.problem
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for key, image in enumerate(tiny.pixels(30, (4, 4, 1))):
+            yield key, {"image": image, "label": key % 3}
+
+
+def test_download_prepares_once_and_only_if_asked(tmp_path):
+    name = "spjax_downloadable"
+    assert "pass --download" in _message(name, data_dir=tmp_path)
+    dataset = data.load(name, data_dir=tmp_path, download=True)
+    assert len(dataset.train) + len(dataset.validation) + dataset.test_size == 30
+    assert (tmp_path / name / "1.0.0" / "dataset_info.json").exists()
+    again = data.load(name, data_dir=tmp_path)  # is there now
+    assert again.fingerprint == dataset.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (ModuleNotFoundError("gone", name="tensorflow"), "pip install tensorflow-cpu"),
+        (ConnectionError("host is gone\nand more"), "host is gone; try again"),
+        (OSError(28, "No space left on device"), "No space left on device; try again"),
+    ],
+)
+def test_download_that_fails_is_one_line(tmp_path, monkeypatch, problem, expected):
+    monkeypatch.setattr(SpjaxDownloadable, "problem", problem)
+    message = _message("spjax_downloadable", data_dir=tmp_path, download=True)
+    assert expected in message and "--data_dir" in message
