@@ -13,6 +13,7 @@ per array otherwise. Large ones stay as they are, so that their sharding does.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -121,20 +122,33 @@ def keep_largest(
       Bool arrays of the shapes of ``scores``; each budget's number of true elements
       is exactly min(k, elements). Ties go to the lower index.
     """
+    members = tuple(tuple(m) for m, _ in budgets)
+    counts = jnp.stack([jnp.asarray(count, jnp.int32) for _, count in budgets])
+    return _solve(list(scores), counts, alive, spare, members, champions)
+
+
+@functools.partial(jax.jit, static_argnames=("budgets", "champions"))
+def _solve(
+    scores: list[jax.Array],
+    k: jax.Array,
+    alive: list[jax.Array] | None,
+    spare: list[jax.Array] | None,
+    budgets: tuple[tuple[int, ...], ...],
+    champions: bool,
+) -> list[jax.Array]:
+    """``keep_largest`` with k as an array; compiled once per set of shapes."""
     kind = jnp.result_type(jnp.float32, *(s.dtype for s in scores))
     scores = [s.astype(kind) for s in scores]
     sizes = np.array([s.size for s in scores])
     owner = np.zeros(len(scores), int)  # the budget of each array
     offset = np.zeros(len(scores), np.uint32)  # of each array within its budget
-    for b, (members, _) in enumerate(budgets):
+    for b, members in enumerate(budgets):
         members = list(members)
         owner[members] = b
         offset[members] = np.cumsum([0, *sizes[members][:-1]])
     totals = np.bincount(owner, sizes, len(budgets)).astype(int)
     least = np.bincount(owner, minlength=len(budgets)) if champions else 0
-    k = jnp.clip(
-        jnp.stack([jnp.asarray(c, jnp.int32) for _, c in budgets]), least, totals
-    )
+    k = jnp.clip(k, least, totals)
 
     tables = _tables(scores)
     index = [t.index() for t in tables]
