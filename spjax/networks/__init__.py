@@ -1,18 +1,24 @@
 """Networks: from a genome to a Flax module, its weights and its inference."""
 
 from spjax.networks.downsample import downsample
+from spjax.networks.files import FileError, flatten, load_tree, save_tree, unflatten
 from spjax.networks.inference import inference_function
 from spjax.networks.inherit import inherit
 from spjax.networks.init import init_variables, variable_shapes
 from spjax.networks.module import Network, build, reduced_channels
 
 __all__ = [
+    "FileError",
     "Network",
     "build",
     "downsample",
+    "flatten",
     "inference_function",
     "inherit",
     "init_variables",
+    "load_tree",
     "reduced_channels",
+    "save_tree",
+    "unflatten",
     "variable_shapes",
 ]

@@ -1,5 +1,6 @@
 """Training: jitted masked updates, one run at a time."""
 
+from spjax.training.cache import use_compilation_cache
 from spjax.training.config import TrainConfig
 from spjax.training.errors import TrainingError
 from spjax.training.evaluate import error_of, error_rate, predict
@@ -30,4 +31,5 @@ __all__ = [
     "predict",
     "sparsify",
     "train",
+    "use_compilation_cache",
 ]
