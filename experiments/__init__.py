@@ -1,0 +1,1 @@
+"""Programs: thin absl mains over the library."""

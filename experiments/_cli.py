@@ -12,6 +12,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import app, flags
 
@@ -88,6 +89,12 @@ def _parse(argv: Sequence[str]) -> list[str]:
     except flags.Error as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
+
+
+def flag_values() -> dict[str, Any]:
+    """Values of the program's own flags, as a result records them."""
+    own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    return {flag.name: flag.value for flag in own if flag.name != "debug"}
 
 
 def quiet_libraries() -> None:

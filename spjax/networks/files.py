@@ -4,8 +4,8 @@ A nested dict ``{"params": {"conv": {"kernel": ...}}}`` is stored as the array
 ``params/conv/kernel``; any NumPy can read it.
 """
 
+import contextlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 
@@ -47,15 +47,14 @@ def save_tree(path: str | os.PathLike, tree: Mapping) -> None:
       path: where to; replaced if it exists.
       tree: nested dicts with string keys and arrays as leaves.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".npz")
+    temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "wb") as file:
             np.savez_compressed(file, **flatten(tree))
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
 
 
 def load_tree(path: str | os.PathLike) -> dict:

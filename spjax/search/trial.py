@@ -24,16 +24,17 @@ class TrialSpec:
       run_dir: the run's folder.
       index: the trial's number.
       genome: the genome's JSON text.
-      parent: number of the trial whose weights are inherited, or None.
       config: settings of the training; its seed is the trial's.
+      init: weights to inherit from, an .npz file, or None. A file that is not there
+        (the parent's training failed) counts as None.
       bytes_per_element: bytes of one value on the target.
     """
 
     run_dir: str
     index: int
     genome: str
-    parent: int | None
     config: training.TrainConfig
+    init: str | None = None
     bytes_per_element: int = 1
 
 
@@ -69,7 +70,8 @@ def run_trial(
 
     Args:
       spec: the trial.
-      progress: called after each epoch with ``{"epoch", "epochs", "validation_error"}``.
+      progress: called after each epoch with a dict of ``epoch``, ``epochs`` and
+        ``validation_error``.
 
     Returns:
       The figures: ``validation_error``, those of ``measure``, ``sparsity``,
@@ -85,10 +87,8 @@ def run_trial(
     variables = networks.init_variables(
         genome, genomes.deployed_shape(genome, shape), classes, spec.config.seed
     )
-    if spec.parent is not None:
-        weights = trial_folder(spec.run_dir, spec.parent) / "weights.npz"
-        if weights.exists():
-            variables = networks.inherit(networks.load_tree(weights), variables)
+    if spec.init is not None and os.path.exists(spec.init):
+        variables = networks.inherit(networks.load_tree(spec.init), variables)
 
     def on_epoch(epoch: int, entry: dict) -> None:
         if progress is not None:

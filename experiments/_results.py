@@ -1,0 +1,169 @@
+"""What a run leaves for people: tables, pictures, the front's networks.
+
+The search and the long training write the same files through ``write_results``. The
+test split is read here and nowhere else, once for each network of the front.
+"""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import pathlib
+import platform
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import spjax
+from spjax import data, deploy, genomes, networks, report, search, training
+
+_PACKAGES = ("jax", "flax", "optax", "ax-platform", "botorch", "numpy")
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of spjax and of what it stands on."""
+    found = {"python": platform.python_version(), "spjax": spjax.__version__}
+    for name in _PACKAGES:
+        found[name] = importlib.metadata.version(name)
+    return found
+
+
+def header(
+    dataset: data.Dataset,
+    board: deploy.Board,
+    *,
+    memory_model: str,
+    seed: int,
+    flags: dict[str, Any],
+    started: str,
+) -> dict[str, Any]:
+    """What holds for the whole run; the first part of ``front.json``."""
+    described = dataset.describe()
+    return {
+        "dataset": {
+            "name": described["name"],
+            "notes": described["notes"],
+            "split_sizes": described["sizes"],
+            "split_seed": described["split_seed"],
+            "fingerprint": described["fingerprint"],
+            "input_shape": described["input_shape"],
+            "class_names": described["class_names"],
+        },
+        "normalisation": described["normalisation"],
+        "board": dataclasses.asdict(board),
+        "memory_model": memory_model,
+        "size_model": "nonzero",
+        "flags": flags,
+        "versions": versions(),
+        "seed": seed,
+        "started": started,
+        "finished": now(),
+    }
+
+
+def test_error(run_dir: pathlib.Path, row: dict, dataset: data.Dataset) -> float:
+    """Error rate of a trial's network on the test split; measured once, then kept."""
+    folder = search.trial_folder(run_dir, row["index"])
+    kept = folder / "test.json"
+    if kept.exists():
+        return json.loads(kept.read_text())["test_error"]
+    genome = genomes.from_json((folder / "genome.json").read_text())
+    error = training.error_rate(
+        genome,
+        networks.load_tree(folder / "weights.npz"),
+        dataset.test(),
+        dataset.num_classes,
+        dataset.normalisation,
+    )
+    report.write_json(kept, {"test_error": error, "images": dataset.test_size})
+    return error
+
+
+def write_results(
+    run_dir: pathlib.Path,
+    rows: Sequence[dict],
+    head: dict[str, Any],
+    dataset: data.Dataset,
+) -> dict[str, Any] | None:
+    """Writes every file that the README's table lists.
+
+    Args:
+      run_dir: the run's folder, with the trials' folders.
+      rows: all trials, as ``report`` describes them; those on the front get their
+        ``test_error`` and ``files`` here.
+      head: from ``header``.
+      dataset: for its test split.
+
+    Returns:
+      The row of the pick for the board; None if no trial fits it.
+    """
+    front = [row for row in rows if row["on_front"]]
+    tested = ReadOnce(dataset)
+    history, layers = {}, {}
+    shutil.rmtree(run_dir / "front", ignore_errors=True)
+    for row in front:
+        index = row["index"]
+        row["test_error"] = test_error(run_dir, row, tested)
+        source = search.trial_folder(run_dir, index)
+        target = run_dir / "front" / source.name
+        target.mkdir(parents=True, exist_ok=True)
+        row["files"] = {}
+        for kind, name in (
+            ("genome", "genome.json"),
+            ("weights", "weights.npz"),
+            ("masks", "masks.npz"),
+        ):
+            shutil.copyfile(source / name, target / name)
+            row["files"][kind] = str(target / name)
+        history[index] = json.loads((source / "history.json").read_text())
+        layers[index] = search.report_of(
+            genomes.from_json((source / "genome.json").read_text()),
+            networks.load_tree(source / "weights.npz"),
+            dataset.input_shape,
+            dataset.num_classes,
+        ).to_dict()["layers"]
+    pick = report.choose_pick(rows, head)
+    report.write_trials_csv(run_dir / "trials.csv", rows)
+    report.write_front(run_dir / "front.json", head, front)
+    report.write_best(run_dir / "best.json", pick, head)
+    report.plot_front(run_dir / "front.png", rows, head)
+    report.plot_progress(run_dir / "progress.png", rows, head)
+    report.write_html(
+        run_dir / "report.html", rows, head, history=history, layers=layers
+    )
+    return pick
+
+
+class ReadOnce:
+    """A data set whose test split is read at most once, and only if asked for."""
+
+    def __init__(self, dataset: data.Dataset) -> None:
+        self._dataset = dataset
+        self._test = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the data set's own."""
+        return getattr(self._dataset, name)
+
+    def test(self) -> data.Split:
+        """The test split."""
+        if self._test is None:
+            self._test = self._dataset.test()
+        return self._test
+
+
+def free_folder(name: str) -> pathlib.Path:
+    """Makes the folder ``name``, or ``name-2``, ``name-3``... where it exists."""
+    for number in range(1, 10_000):
+        folder = pathlib.Path(name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise FileExistsError(f"{name} and its successors up to -9999 exist: tidy up")
