@@ -13,11 +13,18 @@ writes y: ``input_output`` X + y; ``input_weights`` X + nonzero weights;
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from spjax.genomes import Block, Genome, Training, block_shapes, deployed_shape
-from spjax.genomes import reduced_channels as _reduced
+from spjax.genomes import (
+    Block,
+    Genome,
+    Training,
+    block_shapes,
+    deployed_shape,
+    reduced_channels,
+)
+from spjax.search.kept_weights import Kernel, kept_channels, kept_weights
 
 Shape = tuple[int, int, int]
 
@@ -25,8 +32,8 @@ Shape = tuple[int, int, int]
 class _Operation(NamedTuple):
     reads: tuple[int, ...]
     writes: int
-    dense: int
-    nonzero: int
+    kernel: Kernel | None
+    bias: int
 
 
 def static_cost(
@@ -49,7 +56,7 @@ def static_cost(
       ``model_size_nonzero``, in bytes, and ``macs``, a count. The figures of nonzeros
       rest on the sparsity that the genome asks for, see `kept_weights`.
     """
-    walk = _Walk(genome, deployed_shape(genome, input_shape))
+    walk = _Walk(deployed_shape(genome, input_shape))
     shapes = block_shapes(genome, input_shape)
     trunk, branches = 0, []
     if genome.input_branch:
@@ -62,34 +69,17 @@ def static_cost(
         trunk = walk.dense(trunk, units)
     if branches:
         trunk = walk.join((trunk, *branches), sum(walk.sizes[b] for b in branches))
-    walk.dense(trunk, num_classes, prunable=genome.training.pruning != "channel")
-    in_bytes = {name: bytes_per_element * n for name, n in walk.figures().items()}
+    # The classifier's channels are the classes.
+    walk.dense(trunk, num_classes, free=False)
+    figures = walk.figures(genome.training)
+    in_bytes = {name: bytes_per_element * n for name, n in figures.items()}
     return {**in_bytes, "macs": walk.macs}
-
-
-def kept_weights(training: Training, shape: tuple[int, ...]) -> int:
-    """Kernel elements that pruning leaves nonzero.
-
-    Args:
-      training: the genes of pruning.
-      shape: the kernel's shape, output channels last.
-
-    Returns:
-      Of G groups (weights or output channels), max(1, G - round(sparsity * G)) stay.
-    """
-    total = math.prod(shape)
-    if training.pruning == "none":
-        return total
-    groups = total if training.pruning == "weight" else shape[-1]
-    kept = max(1, groups - round(training.sparsity * groups))
-    return kept * (total // groups)
 
 
 class _Walk:
     """Collects the operations while the network is followed from its input."""
 
-    def __init__(self, genome: Genome, shape: Shape) -> None:
-        self._training = genome.training
+    def __init__(self, shape: Shape) -> None:
         self.sizes = [math.prod(shape)]
         self.macs = 0
         self._operations: list[_Operation] = []
@@ -98,22 +88,21 @@ class _Walk:
         self,
         reads: tuple[int, ...],
         size: int,
-        kernel: tuple[int, ...] = (),
+        kernel: Kernel | None = None,
         bias: int = 0,
-        prunable: bool = True,
     ) -> int:
-        dense = math.prod(kernel) if kernel else 0
-        # Every position of the output uses each kernel element once.
-        self.macs += size // kernel[-1] * dense if kernel else 0
-        kept = kept_weights(self._training, kernel) if kernel and prunable else dense
+        if kernel is not None:
+            # Every position of the output uses each kernel element once.
+            shape = kernel.shape
+            self.macs += size // shape[-1] * math.prod(shape)
         self.sizes.append(size)
         storage = len(self.sizes) - 1
-        self._operations.append(_Operation(reads, storage, dense + bias, kept + bias))
+        self._operations.append(_Operation(reads, storage, kernel, bias))
         return storage
 
-    def dense(self, source: int, units: int, prunable: bool = True) -> int:
-        kernel = (self.sizes[source], units)
-        return self._add((source,), units, kernel, units, prunable)
+    def dense(self, source: int, units: int, free: bool = True) -> int:
+        kernel = Kernel((self.sizes[source], units), free)
+        return self._add((source,), units, kernel, units)
 
     def join(self, parts: tuple[int, ...], extra: int) -> int:
         return self._add(parts, self.sizes[parts[0]] + extra)
@@ -132,15 +121,16 @@ class _Walk:
             inputs = shape[2]
             if conv.kind == "separable":
                 middle = after[0] * after[1] * inputs
-                x = self._add((x,), middle, (*square, 1, inputs), inputs)
-                kernel = (1, 1, inputs, conv.channels)
+                kernel = Kernel((*square, 1, inputs), free=False)
+                x = self._add((x,), middle, kernel, inputs)
+                kernel = Kernel((1, 1, inputs, conv.channels), free=True)
             else:
                 if conv.kind == "downsampled":
-                    kept = _reduced(inputs, conv.reduction)
+                    kept = reduced_channels(inputs, conv.reduction)
                     flat = shape[0] * shape[1] * kept
-                    x = self._add((x,), flat, (1, 1, inputs, kept))
-                    inputs = kept
-                kernel = (*square, inputs, conv.channels)
+                    kernel = Kernel((1, 1, inputs, kept), free=False)
+                    x, inputs = self._add((x,), flat, kernel), kept
+                kernel = Kernel((*square, inputs, conv.channels), free=True)
             x, shape = self._add((x,), size, kernel, conv.channels), after
             if block.residual and i == 1:
                 x = self._residual(source, x, entry, after)
@@ -151,11 +141,39 @@ class _Walk:
     def _residual(self, source: int, x: int, entry: Shape, after: Shape) -> int:
         size = math.prod(after)
         if entry != after:
-            kernel = (1, 1, entry[2], after[2])
+            kernel = Kernel((1, 1, entry[2], after[2]), free=False)
             source = self._add((source,), size, kernel, after[2])
         return self._add((x, source), size)
 
-    def figures(self) -> dict[str, int]:
+    def figures(self, training: Training) -> dict[str, int]:
+        dense, nonzero = self._weights(training)
+        outputs = [self.sizes[operation.writes] for operation in self._operations]
+        return {
+            "input_output": self._peak(outputs),
+            "input_weights": self._peak(nonzero),
+            "live_bytes": self._live(),
+            "model_size_dense": sum(dense),
+            "model_size_nonzero": sum(nonzero),
+        }
+
+    def _weights(self, training: Training) -> tuple[list[int], list[int]]:
+        """Per operation: all weights, and those that pruning leaves."""
+        kept = iter(
+            kept_weights(training, [o.kernel for o in self._operations if o.kernel])
+        )
+        dense, nonzero = [], []
+        for _, _, kernel, bias in self._operations:
+            if kernel is None:
+                dense.append(0)
+                nonzero.append(0)
+                continue
+            dense.append(math.prod(kernel.shape) + bias)
+            # A channel takes its bias along.
+            biases = min(bias, kept_channels(training, kernel))
+            nonzero.append(next(kept) + biases)
+        return dense, nonzero
+
+    def _live(self) -> int:
         last = list(range(-1, len(self._operations)))
         for i, operation in enumerate(self._operations):
             for storage in operation.reads:
@@ -165,16 +183,13 @@ class _Walk:
             live.add(operation.writes)
             peak = max(peak, self._sum(live))
             live = {storage for storage in live if last[storage] > i}
-        return {
-            "input_output": self._peak(lambda o: self.sizes[o.writes]),
-            "input_weights": self._peak(lambda o: o.nonzero),
-            "live_bytes": peak,
-            "model_size_dense": sum(o.dense for o in self._operations),
-            "model_size_nonzero": sum(o.nonzero for o in self._operations),
-        }
+        return peak
 
-    def _sum(self, storages: tuple[int, ...] | set[int]) -> int:
+    def _sum(self, storages: Iterable[int]) -> int:
         return sum(self.sizes[storage] for storage in storages)
 
-    def _peak(self, beside: Callable[[_Operation], int]) -> int:
-        return max(self._sum(set(o.reads)) + beside(o) for o in self._operations)
+    def _peak(self, beside: Sequence[int]) -> int:
+        return max(
+            self._sum(set(o.reads)) + more
+            for o, more in zip(self._operations, beside, strict=True)
+        )

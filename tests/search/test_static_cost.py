@@ -1,5 +1,4 @@
 import dataclasses
-import math
 
 import jax
 import numpy as np
@@ -7,29 +6,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spjax import analysis, genomes, networks, pruning
-from spjax.search.static_cost import kept_weights, static_cost
+from spjax import analysis, genomes, networks
+from spjax.search.kept_weights import Kernel, kept_channels, kept_weights
+from spjax.search.static_cost import static_cost
+from spjax.training.sparsify import channel_ties, prunable_channels
 
 _CLASSES = 7
 
 
-def _traced(genome, shape, **options):
+def _trained(genome, shape):
+    """Weights as training leaves them: none zero but the pruned ones."""
     deployed = genomes.deployed_shape(genome, shape)
-    program = analysis.trace(
-        networks.inference_function(genome, _CLASSES),
-        networks.variable_shapes(genome, deployed, _CLASSES),
-        jax.ShapeDtypeStruct((1, *deployed), np.float32),
+    shapes = networks.variable_shapes(genome, deployed, _CLASSES)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda s: rng.uniform(0.5, 1.5, s.shape).astype(np.float32), shapes
     )
-    sparsity = {}
-    for operation in program.operations:
-        kernel = operation.weight("kernel")
-        # The channels of the classifier are the classes.
-        channels = genome.training.pruning == "channel"
-        if kernel and not (channels and operation.name == "classifier"):
-            # An analyser's kernel has lost no axis, so its shape is the parameter's.
-            kept = kept_weights(genome.training, kernel.shape)
-            sparsity[operation.name] = 1 - kept / kernel.elements
-    return analysis.analyze(program, sparsity=sparsity, **options)
+    leaves = networks.flatten(variables["params"])
+    paths = [path for path in leaves if path.endswith("kernel")]
+    ties = channel_ties(variables["params"])
+    kernels = [Kernel(leaves[p].shape, prunable_channels(p, leaves[p])) for p in paths]
+    counts = kept_weights(genome.training, kernels)
+    for path, kernel, count in zip(paths, kernels, counts, strict=True):
+        if genome.training.pruning == "channel":
+            kept = kept_channels(genome.training, kernel)
+            for other in leaves:
+                if other == path or ties(other, leaves[other]) == path:
+                    leaves[other][..., kept:] = 0
+        else:
+            gone = rng.permutation(leaves[path].size)[count:]
+            leaves[path].reshape(-1)[gone] = 0
+    return variables
 
 
 @settings(max_examples=25, deadline=None)
@@ -38,9 +45,18 @@ def _traced(genome, shape, **options):
     st.sampled_from([(8, 8, 1), (28, 28, 1), (20, 33, 3)]),
     st.sampled_from([1, 4]),
 )
-def test_equals_what_the_analyser_finds_in_the_traced_network(seed, shape, size):
+def test_equals_what_the_analyser_finds_in_the_trained_network(seed, shape, size):
     genome = genomes.random_genome(np.random.default_rng(seed), shape)
-    report = _traced(genome, shape, bytes_per_element=size)
+    report = analysis.analyze(
+        analysis.trace(
+            networks.inference_function(genome, _CLASSES),
+            _trained(genome, shape),
+            jax.ShapeDtypeStruct(
+                (1, *genomes.deployed_shape(genome, shape)), np.float32
+            ),
+        ),
+        bytes_per_element=size,
+    )
     found = static_cost(genome, shape, _CLASSES, bytes_per_element=size)
     assert found == {name: getattr(report, name) for name in found}
 
@@ -54,34 +70,16 @@ def test_a_network_worked_out_by_hand():
                 pool=genomes.Pool("max", 2),
             ),
         ),
-        training=genomes.Training(pruning="weight", sparsity=0.5),
+        training=genomes.Training(pruning="channel", sparsity=0.5),
     )
     assert static_cost(genome, (8, 8, 1), 10) == {
         "input_output": 64 + 144,  # The convolution; the pooling has 144 + 36.
-        "input_weights": 36 + 180 + 10,  # The classifier, half of 36x10 left.
+        "input_weights": 36 + 360 + 10,  # The classifier.
         "live_bytes": 64 + 144,  # While the convolution runs.
         "model_size_dense": 36 + 4 + 360 + 10,
-        "model_size_nonzero": 18 + 4 + 180 + 10,
+        "model_size_nonzero": 18 + 2 + 360 + 10,
         "macs": 36 * 36 + 360,
     }
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.sampled_from(["weight", "channel"]),
-    st.floats(0, 0.98).map(lambda s: round(s, 3)),
-    st.sampled_from([(3, 3, 4, 7), (1, 1, 5, 1), (36, 10), (5, 5, 1, 9)]),
-)
-def test_kept_weights_is_what_the_pruning_keeps(kind, sparsity, shape):
-    kernel = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    masks = pruning.compute_masks({"kernel": kernel}, sparsity, grain=kind)
-    training = genomes.Training(pruning=kind, sparsity=sparsity)
-    assert kept_weights(training, shape) == int(np.sum(masks["kernel"]))
-
-
-def test_no_pruning_keeps_everything():
-    training = genomes.Training(pruning="none", sparsity=0.0)
-    assert kept_weights(training, (3, 3, 2, 5)) == math.prod((3, 3, 2, 5))
 
 
 def test_a_genome_that_does_not_fit_is_refused():
