@@ -1,0 +1,135 @@
+"""The loop of a search: workers kept busy, every outcome stored, events for a display.
+
+While the workers train, the next genome is chosen, so that a worker that finishes has
+something to do at once; it was then chosen without the trials that were under way at
+that moment. With one worker the order of all this is fixed, and with it the whole
+search: same seed, same trials, interrupted or not.
+
+A trial whose worker dies is given to another worker once, under the same number; if
+that one dies too, the trial has failed. So has a trial that raises.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from spjax.search.errors import SearchError
+from spjax.search.settings import ERROR
+from spjax.search.study import Study, Trial
+from spjax.search.workers import Event, WorkerPool
+
+_POLL_SECONDS = 1.0
+_TRIES = 2
+
+Task = Callable[[Any, Callable[[Any], None]], Mapping[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialEvent:
+    """What happened in a search.
+
+    Attributes:
+      kind: ``started`` (a worker took the trial), ``progress``, ``completed``,
+        ``failed``, ``lost`` (its worker died; it is tried again) or ``tick`` (nothing
+        happened for a second).
+      index: the trial's number; None for ``tick``.
+      row: the trial's row, as in `Study.records`, once it has ended; else None.
+      content: what the task reported, for ``progress``; one line, for ``failed`` and
+        ``lost``.
+      traceback: of a task that raised; else empty.
+    """
+
+    kind: str
+    index: int | None = None
+    row: Mapping[str, Any] | None = None
+    content: Any = None
+    traceback: str = ""
+
+
+def run(
+    study: Study,
+    pool: WorkerPool,
+    task: Task,
+    specify: Callable[[Trial], Any],
+    trials: int,
+) -> Iterator[TrialEvent]:
+    """Runs a search until so many trials have ended; yields what happens.
+
+    Trials that an earlier process left under way come first. Whatever ends the
+    iteration (Ctrl-C, an error, the caller) leaves a study that can be resumed.
+
+    Args:
+      study: the study.
+      pool: idle workers.
+      task: module-level function, called in a worker as ``task(spec, report)``; it
+        returns the trial's figures and whatever else is to be in its row, among them
+        the study's objectives. A true ``diverged`` in it makes the trial a failed one.
+      specify: makes the picklable ``spec`` of a trial.
+      trials: number of trials of the whole study, failed and earlier ones included.
+
+    Yields:
+      Events, in order.
+
+    Raises:
+      SearchError: if the workers are busy already, or one of the room's errors:
+        nothing within the limits, a study that cannot be written, workers that cannot
+        start.
+    """
+    if pool.running:
+        raise SearchError("the workers are busy: a search needs idle ones")
+    waiting = collections.deque(study.pending())
+    under_way: dict[int, Trial] = {}
+    tries: collections.Counter[int] = collections.Counter()
+    while True:
+        while pool.idle and (waiting or study.num_trials < trials):
+            trial = waiting.popleft() if waiting else study.propose()
+            under_way[trial.index] = trial
+            tries[trial.index] += 1
+            pool.submit(trial.index, task, specify(trial))
+            yield TrialEvent("started", trial.index)
+        if not under_way:
+            return
+        if not waiting and study.num_trials < trials:
+            waiting.append(study.propose())
+        events = pool.poll(_POLL_SECONDS)
+        for event in events:
+            if event.kind == "progress":
+                yield TrialEvent("progress", event.task, content=event.content)
+                continue
+            trial = under_way.pop(event.task)
+            if event.kind == "lost" and tries[trial.index] < _TRIES:
+                waiting.appendleft(trial)
+                yield TrialEvent("lost", trial.index, content=event.content)
+                continue
+            yield _end(study, event)
+        if not events:
+            yield TrialEvent("tick")
+
+
+def _end(study: Study, event: Event) -> TrialEvent:
+    """Stores how a trial ended."""
+    index, reason = event.task, None
+    answer: Mapping[str, Any] = {}
+    if event.kind == "result":
+        answer = event.content
+        if answer.get("diverged"):
+            reason = answer.get("reason") or "the training diverged"
+    elif event.kind == "lost":
+        reason = f"{event.content}, {_TRIES} times"
+    else:
+        reason = event.content
+    if reason is None:
+        numbers = {k: v for k, v in answer.items() if _is_number(v)}
+        others = {k: v for k, v in answer.items() if k not in numbers}
+        study.complete(index, numbers, others)
+    else:
+        # Its error is no measurement; what else is known stays in the row.
+        study.fail(index, reason, {k: v for k, v in answer.items() if k != ERROR})
+    kind = "completed" if reason is None else "failed"
+    row = study.record(index)
+    return TrialEvent(kind, index, row, reason, event.traceback)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

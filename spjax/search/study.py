@@ -1,0 +1,312 @@
+"""A study: the trials of one search, proposed by Ax and kept in a run directory.
+
+    with study.create("runs/digits", settings, config) as search:
+        trial = search.propose()
+        ...
+        search.complete(trial.index, figures, {"seconds": 3.2})
+
+Everything is on disk when a call returns. A process may be killed at any moment: the
+trials that were under way are given again by `Study.pending` after `load`, with the
+numbers they had, so that a resumed search has neither gaps nor duplicates.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from spjax import genomes
+from spjax.search import storage
+from spjax.search.errors import StudyError
+from spjax.search.lock import RunLock
+from spjax.search.run_file import (
+    RUN_FILE,
+    check_same,
+    read_run_file,
+    write_run_file,
+)
+from spjax.search.settings import Settings
+
+if TYPE_CHECKING:
+    from ax.core.experiment import Experiment
+    from ax.core.trial import Trial as AxTrial
+    from ax.generation_strategy.generation_strategy import GenerationStrategy
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A genome to train.
+
+    Attributes:
+      index: the trial's number, from 0 without gaps.
+      genome: canonical, valid, within the limits.
+      parent: number of the trial whose weights it inherits; None for none.
+      edit: ``random``, or the names of the edits joined by ``+``.
+    """
+
+    index: int
+    genome: genomes.Genome
+    parent: int | None
+    edit: str
+
+
+def exists(run_dir: str | os.PathLike) -> bool:
+    """Whether the folder holds a run that `load` can continue."""
+    return (pathlib.Path(run_dir) / RUN_FILE).exists()
+
+
+def create(
+    run_dir: str | os.PathLike,
+    settings: Settings,
+    config: Mapping[str, Any] | None = None,
+) -> "Study":
+    """Starts a study.
+
+    Args:
+      run_dir: its folder; made if missing.
+      settings: the search.
+      config: flags and facts that must be the same when it is resumed; JSON's types.
+
+    Returns:
+      The study, which holds the folder until it is closed.
+
+    Raises:
+      StudyError: if the folder holds a run, is in use, or cannot be written.
+    """
+    if exists(run_dir):
+        raise StudyError(
+            f"{run_dir} holds a run already: resume it (--resume) or choose another "
+            f"folder"
+        )
+    try:
+        os.makedirs(run_dir, exist_ok=True)
+    except OSError as error:
+        raise StudyError(
+            f"cannot make the folder {run_dir}: {error.strerror or error}; choose "
+            f"another one"
+        ) from error
+    lock = RunLock(run_dir)
+    try:
+        experiment, strategy = storage.new_experiment(settings)
+        storage.create(run_dir, experiment, strategy)
+        # Last: a folder without it was not set up whole and may be set up again.
+        write_run_file(run_dir, settings, config or {})
+        stored = read_run_file(run_dir)
+    except BaseException:
+        lock.release()
+        raise
+    return Study(run_dir, stored, experiment, strategy, lock)
+
+
+def load(
+    run_dir: str | os.PathLike,
+    settings: Settings | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> "Study":
+    """Continues a study.
+
+    Args:
+      run_dir: its folder.
+      settings: the search as it is asked for now; None to take what is stored.
+      config: as `create` had it, now; None to take what is stored.
+
+    Returns:
+      The study, which holds the folder until it is closed.
+
+    Raises:
+      StudyError: if there is none, it is damaged, in use, or was started otherwise.
+    """
+    stored = read_run_file(run_dir)
+    check_same(run_dir, stored, settings, config)
+    lock = RunLock(run_dir)
+    try:
+        experiment, strategy = storage.load(run_dir)
+    except BaseException:
+        lock.release()
+        raise
+    return Study(run_dir, stored, experiment, strategy, lock)
+
+
+class Study:
+    """Made by `create` and `load`; use as a context manager, or `close` it.
+
+    Attributes:
+      run_dir: its folder.
+      settings: the search.
+      config: what was given to `create`.
+      info: the whole content of ``run.json``: versions, time of the start.
+    """
+
+    def __init__(
+        self,
+        run_dir: str | os.PathLike,
+        stored: Mapping[str, Any],
+        experiment: "Experiment",
+        strategy: "GenerationStrategy",
+        lock: RunLock,
+    ) -> None:
+        self.run_dir = pathlib.Path(run_dir)
+        self.settings: Settings = stored["settings"]
+        self.config: dict[str, Any] = stored["config"]
+        self.info = dict(stored)
+        self._experiment = experiment
+        self._strategy = strategy
+        self._lock = lock
+
+    def __enter__(self) -> "Study":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets the folder go."""
+        self._lock.release()
+
+    @property
+    def num_trials(self) -> int:
+        """Trials proposed so far, those under way included."""
+        return len(self._experiment.trials)
+
+    @property
+    def num_finished(self) -> int:
+        """Trials completed or failed."""
+        return sum(t.status.is_terminal for t in self._experiment.trials.values())
+
+    def propose(self) -> Trial:
+        """Chooses the next genome, stores it as under way and returns it.
+
+        Raises:
+          InfeasibleError: if no new genome within the limits can be found.
+          StudyError: if it cannot be stored.
+        """
+        [[run]] = self._strategy.gen(experiment=self._experiment, n=1, num_trials=1)
+        node = self._strategy.current_node
+        genome = genomes.from_flat(run.arms[0].parameters)
+        proposal = node.proposal_for(genome)
+        trial = self._experiment.new_trial(generator_run=run)
+        trial.update_run_metadata(
+            {
+                "genome_id": genomes.genome_id(genome),
+                "genome": json.loads(genomes.to_json(genome)),
+                "parent": proposal.parent,
+                "edit": proposal.edit,
+            }
+        )
+        trial.mark_running(no_runner_required=True)
+        self._save(trial)
+        return _trial(trial)
+
+    def pending(self) -> list[Trial]:
+        """Returns the trials that are under way, by index."""
+        return [
+            _trial(trial)
+            for _, trial in sorted(self._experiment.trials.items())
+            if not trial.status.is_terminal
+        ]
+
+    def complete(
+        self,
+        index: int,
+        figures: Mapping[str, float],
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Stores a trial's result.
+
+        Args:
+          index: the trial's number.
+          figures: numbers by name: the three objectives, and others. Those that are
+            metrics of the Ax experiment enter its data.
+          extra: whatever else is to be in the trial's row, of JSON's types.
+
+        Raises:
+          StudyError: if the trial is not under way, an objective is missing, or it
+            cannot be stored.
+        """
+        trial = self._running(index)
+        for name in self.settings.objectives:
+            if figures.get(name) is None:
+                raise StudyError(f"trial {index} was completed without {name}")
+        trial.update_run_metadata(
+            {"figures": dict(figures), "extra": dict(extra or {})}
+        )
+        storage.attach_figures(self._experiment, trial, figures)
+        trial.mark_completed()
+        self._save(trial)
+
+    def fail(
+        self, index: int, reason: str, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """Stores that a trial gave no result; proposals learn from it.
+
+        Args:
+          index: the trial's number.
+          reason: one line.
+          extra: as for `complete`.
+
+        Raises:
+          StudyError: if the trial is not under way, or it cannot be stored.
+        """
+        trial = self._running(index)
+        trial.update_run_metadata({"reason": reason, "extra": dict(extra or {})})
+        trial.mark_failed(reason=reason)
+        self._save(trial)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Returns one plain row per trial, by index.
+
+        Keys: ``index``, ``status`` (``completed``, ``failed`` or ``running``),
+        ``reason``, ``genome_id``, ``genome`` (JSON object), ``parent``, ``edit``, and
+        the figures and extras that the trial was completed with.
+        """
+        return [_row(trial) for _, trial in sorted(self._experiment.trials.items())]
+
+    def record(self, index: int) -> dict[str, Any]:
+        """Returns one trial's row; see `records`."""
+        return _row(self._experiment.trials[index])
+
+    def _running(self, index: int) -> "AxTrial":
+        trial = self._experiment.trials.get(index)
+        if trial is None or trial.status.is_terminal:
+            raise StudyError(f"trial {index} is not under way")
+        return trial
+
+    def _save(self, trial: "AxTrial") -> None:
+        storage.save_trial(self.run_dir, self._experiment, trial)
+
+
+def _trial(trial: "AxTrial") -> Trial:
+    facts = trial.run_metadata
+    return Trial(
+        index=trial.index,
+        genome=genomes.from_flat(trial.arm.parameters),
+        parent=facts.get("parent"),
+        edit=facts.get("edit", ""),
+    )
+
+
+def _row(trial: "AxTrial") -> dict[str, Any]:
+    facts, status = trial.run_metadata, trial.status
+    return {
+        "index": trial.index,
+        "status": "completed"
+        if status.is_completed
+        else "failed"
+        if status.is_terminal
+        else "running",
+        "reason": facts.get("reason"),
+        "genome_id": facts.get("genome_id"),
+        "genome": facts.get("genome"),
+        "parent": facts.get("parent"),
+        "edit": facts.get("edit"),
+        **facts.get("extra", {}),
+        **facts.get("figures", {}),
+    }
