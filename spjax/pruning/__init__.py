@@ -17,6 +17,7 @@ from spjax.pruning import bayesian_compression, sparse_vd
 from spjax.pruning.dynamic import rigl, sparse_evolution
 from spjax.pruning.errors import PruningError
 from spjax.pruning.grains import Block, Channel, NofM, Weight
+from spjax.pruning.host import erk_sparsities, host_kept, host_masks
 from spjax.pruning.leaves import default_where
 from spjax.pruning.magnitude import magnitude
 from spjax.pruning.masking import apply_masks, compute_masks
@@ -41,7 +42,10 @@ __all__ = [
     "cubic",
     "cyclic",
     "default_where",
+    "erk_sparsities",
     "fixed",
+    "host_kept",
+    "host_masks",
     "kl_warm_up",
     "layers",
     "magnitude",
