@@ -15,7 +15,7 @@ import optax
 
 from spjax.pruning.distributions import Distribution
 from spjax.pruning.errors import PruningError
-from spjax.pruning.grains import Grain, NofM
+from spjax.pruning.grains import Grain, NofM, as_grain
 from spjax.pruning.leaves import Ties, Where, default_where
 from spjax.pruning.masking import check_scores, group_counts, mask_tree
 from spjax.pruning.rule import PyTree, Rule
@@ -73,6 +73,7 @@ def sparse_evolution(
     Raises:
       PruningError: for bad input; names the argument or leaf and the remedy.
     """
+    check_sparsity(fraction, "fraction")
     first, growth = jax.random.split(key)
     rule = _rule(grain, distribution, where, ties)
     return _dynamic(
@@ -154,13 +155,13 @@ def _rule(
     where: Where,
     ties: Ties | None,
 ) -> Rule:
-    rule = Rule.of(grain, distribution, "magnitude", where, ties, False)
-    if isinstance(rule.grain, NofM) or distribution == "global":
+    grain = as_grain(grain)
+    if isinstance(grain, NofM) or distribution == "global":
         raise PruningError(
             "dynamic sparse training keeps a fixed number of groups per leaf: use a "
             "grain other than N:M and a distribution other than 'global'"
         )
-    return rule
+    return Rule.of(grain, distribution, "magnitude", where, ties, False)
 
 
 def _dynamic(
@@ -174,10 +175,9 @@ def _dynamic(
     mask_gradients: bool,
 ) -> optax.GradientTransformationExtraArgs:
     """The transformation that SET and RigL share."""
-    check_window(*window)
-    check_sparsity(fraction(jnp.zeros((), jnp.int32)), "fraction")
     if not callable(sparsity):
         rule.target(sparsity)
+    check_window(*window)
 
     def init_masks(params: PyTree) -> PyTree:
         start = jnp.zeros((), jnp.int32)

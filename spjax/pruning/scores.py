@@ -6,6 +6,7 @@ same shapes. The largest scores are kept. ``magnitude`` and ``saliency`` go by n
 ``random_scores`` needs a key, and any function of that form will do.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from spjax.pruning.errors import PruningError
 
 PyTree = Any
 Score = Callable[[PyTree, PyTree, jax.Array], PyTree]
+
+_SMALL = 2**16  # elements
 
 
 def magnitude_scores(params: PyTree, grads: PyTree, count: jax.Array) -> PyTree:
@@ -66,12 +69,18 @@ def random_scores(key: jax.Array) -> Score:
     def score(params: PyTree, grads: PyTree, count: jax.Array) -> PyTree:
         del grads
         leaves, treedef = jax.tree.flatten(params)
-        keys = jax.random.split(jax.random.fold_in(key, count), max(len(leaves), 1))
-        draws = [
-            jax.random.uniform(k, jnp.shape(x))
-            for k, x in zip(keys, leaves, strict=True)
-        ]
-        return jax.tree.unflatten(treedef, draws)
+        now = jax.random.fold_in(key, count)
+        # One draw for all small leaves: each shape costs a second of compilation.
+        small = [i for i, x in enumerate(leaves) if jnp.size(x) <= _SMALL]
+        sizes = [jnp.size(leaves[i]) for i in small]
+        pool = jax.random.uniform(jax.random.fold_in(now, len(leaves)), (sum(sizes),))
+        draws = {}
+        for i, end, size in zip(small, itertools.accumulate(sizes), sizes, strict=True):
+            draws[i] = pool[end - size : end].reshape(jnp.shape(leaves[i]))
+        for i, x in enumerate(leaves):
+            if i not in draws:
+                draws[i] = jax.random.uniform(jax.random.fold_in(now, i), jnp.shape(x))
+        return jax.tree.unflatten(treedef, [draws[i] for i in range(len(leaves))])
 
     return score
 
