@@ -4,14 +4,15 @@ from spjax.training.cache import use_compilation_cache
 from spjax.training.config import TrainConfig
 from spjax.training.errors import TrainingError
 from spjax.training.evaluate import error_of, error_rate, predict
-from spjax.training.sparsify import sparsify
+from spjax.training.prune_plan import prune_plan
+from spjax.training.sparsify import dense_masks, genome_masks
 from spjax.training.step import (
     Settings,
     TrainState,
     init_state,
     make_settings,
     make_step,
-    masks_of,
+    with_masks,
 )
 from spjax.training.train import TrainResult, kernel_sparsity, train
 
@@ -21,15 +22,17 @@ __all__ = [
     "TrainResult",
     "TrainState",
     "TrainingError",
+    "dense_masks",
     "error_of",
     "error_rate",
+    "genome_masks",
     "init_state",
     "kernel_sparsity",
     "make_settings",
     "make_step",
-    "masks_of",
     "predict",
-    "sparsify",
+    "prune_plan",
     "train",
     "use_compilation_cache",
+    "with_masks",
 ]

@@ -1,4 +1,4 @@
-"""What a genome's pruning gene removes, as a wrapper of the optimiser.
+"""What a genome's pruning gene removes.
 
 ``weight``: single weights of every kernel, by magnitude, shared out over the layers
 by the Erdos-Renyi-kernel rule (Evci et al. 2020), which leaves small layers denser.
@@ -8,16 +8,14 @@ layers. The bias and the batch norm's scale and bias that belong to a removed ch
 are removed with it, so that the channel emits exactly zero and can be cut out. Not
 pruned by channel: the classifier (its outputs are the classes) and the kernels whose
 channels another layer sets (depthwise, shortcut, the 1x1 reduction).
-
-``none`` is ``weight`` with a sparsity of zero, so that both share one program.
 """
 
 from collections.abc import Callable
 
 import jax
-import optax
+import numpy as np
 
-from spjax import pruning
+from spjax import genomes, pruning
 
 _FIXED = ("classifier", "depthwise", "reduce")
 
@@ -59,38 +57,39 @@ def channel_ties(params: dict) -> Callable[[str, jax.Array], str | None]:
     return ties
 
 
-def sparsify(
-    inner: optax.GradientTransformation,
+def genome_masks(
+    training: genomes.Training,
     params: dict,
-    *,
-    by_channel: bool,
-    sparsity: jax.Array | float,
-    begin: jax.Array | int,
-    end: jax.Array | int,
-    interval: jax.Array | int,
-) -> optax.GradientTransformationExtraArgs:
-    """Wraps an optimiser so that it prunes on the cubic schedule.
+    sparsity: float,
+    previous: dict | None = None,
+) -> dict:
+    """Masks of a network at a moment of its training, on the host.
 
     Args:
-      inner: the optimiser.
-      params: the network's parameters (arrays or shapes), as ``networks`` names them.
-      by_channel: whole channels instead of single weights.
-      sparsity: final share removed, in [0, 1); this and the steps may be traced.
-      begin: step at which pruning starts.
-      end: step from which the masks are fixed.
-      interval: steps from one computation of the masks to the next.
+      training: the genome's genes of pruning; their sparsity is not looked at.
+      params: the network's parameters, concrete.
+      sparsity: share removed at this moment, in [0, 1).
+      previous: masks computed before: what they removed does not come back.
 
     Returns:
-      The wrapped optimiser; ``pruning.masks`` reads the masks from its state.
+      Tree of NumPy bool masks with the shapes of the parameters.
     """
-    return pruning.magnitude(
-        inner,
-        sparsity=pruning.cubic(sparsity, begin=begin, end=end),
+    if training.pruning == "none":
+        return dense_masks(params)
+    by_channel = training.pruning == "channel"
+    masks = pruning.host_masks(
+        params,
+        sparsity,
         grain="channel" if by_channel else "weight",
         distribution="uniform" if by_channel else "erk",
         where=prunable_channels if by_channel else pruning.default_where,
         ties=channel_ties(params) if by_channel else None,
-        begin=begin,
-        end=end,
-        interval=interval,
+        previous=previous,
     )
+    full = lambda p, m: np.broadcast_to(m, np.shape(p))  # noqa: E731
+    return jax.tree.map(full, params, masks)
+
+
+def dense_masks(params: dict) -> dict:
+    """Masks that keep everything."""
+    return jax.tree.map(lambda p: np.ones(np.shape(p), bool), params)

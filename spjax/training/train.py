@@ -17,7 +17,9 @@ from spjax.data import Normalisation, Split
 from spjax.training import evaluate
 from spjax.training.config import TrainConfig
 from spjax.training.errors import TrainingError
-from spjax.training.step import init_state, make_settings, make_step, masks_of
+from spjax.training.prune_plan import prune_plan
+from spjax.training.sparsify import dense_masks, genome_masks
+from spjax.training.step import init_state, make_settings, make_step, with_masks
 
 # Steps between two looks at the loss; each look waits for the device.
 _LOOK = 25
@@ -92,14 +94,14 @@ def train(
 
     batch = min(config.batch_size, len(images))
     per_epoch = len(images) // batch
+    steps = per_epoch * config.epochs
+    genes = genome.training
     settings = make_settings(
-        genome.training,
-        config,
-        per_epoch * config.epochs,
-        normalisation.mean,
-        normalisation.std,
+        genes, config, steps, normalisation.mean, normalisation.std
     )
-    state = init_state(genome, variables, settings)
+    plan = prune_plan(config, steps, 0.0 if genes.pruning == "none" else genes.sparsity)
+    state = init_state(variables, settings)
+    masks = dense_masks(state.params)
     step = make_step(genome, num_classes)
     rng = np.random.default_rng([config.seed, 1])
     setup = None
@@ -108,6 +110,14 @@ def train(
         order = rng.permutation(len(images))[: per_epoch * batch]
         state = state._replace(totals=np.zeros(2, np.float32))
         for number, chosen in enumerate(order.reshape(per_epoch, batch)):
+            target = plan.get((epoch - 1) * per_epoch + number)
+            if target is not None:
+                params = jax.tree.map(np.asarray, state.params)
+                if not _finite(params):
+                    diverged = True
+                    break
+                masks = genome_masks(genes, params, target, masks)
+                state = with_masks(state, masks)
             pixels = images[chosen]
             if config.augment_shift:
                 pixels = _shift(pixels, config.augment_shift, rng)
@@ -138,7 +148,7 @@ def train(
             break
     return TrainResult(
         variables=jax.tree.map(np.asarray, _variables(state)),
-        masks=masks_of(state),
+        masks=masks,
         history=tuple(history),
         validation_error=1.0 if diverged else error,
         diverged=diverged,
@@ -152,6 +162,10 @@ def kernel_sparsity(params: dict) -> float:
     kernels = [np.asarray(x) for x in jax.tree.leaves(params) if np.ndim(x) > 1]
     zeros = sum(int(np.sum(x == 0)) for x in kernels)
     return zeros / sum(x.size for x in kernels)
+
+
+def _finite(params):
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
 
 def _variables(state):
