@@ -89,6 +89,8 @@ def write_results(
     rows: Sequence[dict],
     head: dict[str, Any],
     dataset: data.Dataset,
+    *,
+    tested: bool = True,
 ) -> dict[str, Any] | None:
     """Writes every file that the README's table lists.
 
@@ -98,17 +100,19 @@ def write_results(
         ``test_error`` and ``files`` here.
       head: from ``header``.
       dataset: for its test split.
+      tested: whether the front's networks are tested; not before a search is over.
 
     Returns:
       The row of the pick for the board; None if no trial fits it.
     """
     front = [row for row in rows if row["on_front"]]
-    tested = ReadOnce(dataset)
+    once = ReadOnce(dataset)
     history, layers = {}, {}
     shutil.rmtree(run_dir / "front", ignore_errors=True)
     for row in front:
         index = row["index"]
-        row["test_error"] = test_error(run_dir, row, tested)
+        if tested:
+            row["test_error"] = test_error(run_dir, row, once)
         source = search.trial_folder(run_dir, index)
         target = run_dir / "front" / source.name
         target.mkdir(parents=True, exist_ok=True)

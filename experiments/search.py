@@ -1,0 +1,97 @@
+"""Searches networks for a board: data in, a Pareto front out.
+
+    python -m experiments.search                       # digits, uno: a few minutes
+    python -m experiments.search --dataset=mnist --board=microbit --trials=100 \
+        --workers=2 --run_dir=runs/mnist --seed=0
+    python -m experiments.search --run_dir=runs/mnist --resume
+
+A run may be stopped at any moment, by Ctrl-C or by a crash; ``--resume`` goes on with
+the flags that it was started with. A larger ``--trials`` prolongs it.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments import _cli, _flags
+
+# The rest is imported in functions: worker processes import this module again.
+
+flags.adopt_module_key_flags(_flags)
+flags.adopt_module_key_flags(_cli)
+_TRIALS = flags.DEFINE_integer(
+    "trials", 40, "Networks to train, failed ones included.", lower_bound=1
+)
+_WORKERS = flags.DEFINE_integer(
+    "workers", min(2, os.cpu_count() or 1), "Worker processes.", lower_bound=1
+)
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "Folder of the run; runs/DATASET-BOARD if not given."
+)
+_RESUME = flags.DEFINE_bool("resume", False, "Go on with the run in --run_dir.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the search.", lower_bound=0)
+_EPOCHS = flags.DEFINE_integer(
+    "epochs",
+    None,
+    "Passes over the data a trial; if not given 30, or less on large sets "
+    "(500,000 images in all, at least 5 passes).",
+    lower_bound=1,
+)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images a step.", lower_bound=1)
+_MEMORY_MODEL = flags.DEFINE_enum(
+    "memory_model",
+    "input_output",
+    ["input_output", "input_weights", "live_bytes"],
+    "Which working memory is minimised and held to the board's RAM.",
+)
+_INITIAL_TRIALS = flags.DEFINE_integer(
+    "initial_trials", 10, "Random genomes before the first morphs.", lower_bound=1
+)
+_CANDIDATES = flags.DEFINE_integer(
+    "candidates", 256, "Morphs that a proposal chooses from.", lower_bound=1
+)
+_RANDOM_SHARE = flags.DEFINE_float(
+    "random_share", 0.1, "Share of random genomes after the first ones.", 0.0, 1.0
+)
+_CACHE_DIR = flags.DEFINE_string(
+    "cache_dir",
+    None,
+    "Folder of compiled programs, shared by runs; spjax/xla in XDG_CACHE_HOME or "
+    "~/.cache if not given.",
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs or resumes a search, then writes and prints its results."""
+    del argv
+    from experiments import _search_run
+
+    # A batch system's stop is a Ctrl-C: what is there is stored and can be resumed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if _RESUME.value:
+        _search_run.restore_flags(_RUN_DIR.value)
+    run_dir = _search_run.choose_run_dir(
+        _RUN_DIR.value, _RESUME.value, _flags.DATASET.value, _flags.BOARD.value
+    )
+    board = _flags.get_board()
+    dataset = _flags.load_dataset()
+    options = _search_run.Options(
+        trials=_TRIALS.value,
+        workers=_WORKERS.value,
+        resume=_RESUME.value,
+        seed=_SEED.value,
+        epochs=_EPOCHS.value,
+        batch_size=_BATCH_SIZE.value,
+        memory_model=_MEMORY_MODEL.value,
+        initial_trials=_INITIAL_TRIALS.value,
+        candidates=_CANDIDATES.value,
+        random_share=_RANDOM_SHARE.value,
+        cache_dir=_CACHE_DIR.value,
+    )
+    return _search_run.search_and_report(run_dir, dataset, board, options)
+
+
+if __name__ == "__main__":
+    _cli.run(main)
