@@ -98,9 +98,10 @@ def front_table(
       rows: trials.
       header: facts of the run.
       width: characters that a line may have. Under 120, dense size, MACs and
-        sparsity are left out, so that the architecture keeps room.
+        sparsity are left out and the architecture is cut to what fits on a line.
     """
-    heads, lines = front_cells(rows, header, details=width is None or width >= 120)
+    narrow = width is not None and width < 120
+    heads, lines = front_cells(rows, header, details=not narrow)
     table = Table(
         title=Text(f"Front of {len(rows)} trials on {words.task(header)}", "bold"),
         title_justify="left",
@@ -117,15 +118,18 @@ def front_table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for head in heads:
-        side = "left" if head in _TEXT else "right"
+    for place, head in enumerate(heads):
         # Short lines keep the numbers narrow and leave room to the architecture.
-        name = head.replace(" (", "\n(")
+        name = "" if head == "pick" else head.replace(" (", "\n(")
+        cells = [*name.split("\n"), *(line[place] for line in lines)]
+        numbers = head != "architecture"
         table.add_column(
-            Text("" if head == "pick" else name),
-            justify=side,
-            overflow="fold",
-            no_wrap=head != "architecture",
+            Text(name),
+            justify="left" if head in _TEXT else "right",
+            overflow="ellipsis" if narrow else "fold",
+            no_wrap=narrow or numbers,
+            # Only the architecture gives way.
+            min_width=max(map(len, cells)) if numbers else 12,
         )
     for line in lines:
         fits = line[heads.index("fits")] == "yes"
