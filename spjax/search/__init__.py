@@ -1,1 +1,73 @@
-"""The search: what to train next, where, and how it is remembered."""
+"""The search: what to train next, where, and how it is remembered.
+
+Ax, BoTorch and PyTorch are loaded when a study is made, not on import: worker
+processes import this room too, and never need them.
+"""
+
+from spjax.search.errors import (
+    InfeasibleError,
+    SearchError,
+    StudyError,
+    WorkerError,
+)
+from spjax.search.measure import measure, report_of
+from spjax.search.pareto import (
+    annotate,
+    front,
+    hypervolume,
+    is_feasible,
+    non_dominated,
+    pick,
+)
+from spjax.search.proposals import Observation, Proposal, propose
+from spjax.search.runner import TrialEvent, run
+from spjax.search.scalarise import chebyshev, random_weights, soft_bounds
+from spjax.search.settings import MEMORY_MODELS, Settings
+from spjax.search.static_cost import static_cost
+from spjax.search.study import Study, Trial, create, exists, load
+from spjax.search.trial import (
+    TrialSpec,
+    data_folder,
+    run_trial,
+    start_worker,
+    trial_folder,
+)
+from spjax.search.workers import Event, WorkerPool
+
+__all__ = [
+    "MEMORY_MODELS",
+    "Event",
+    "InfeasibleError",
+    "Observation",
+    "Proposal",
+    "SearchError",
+    "Settings",
+    "Study",
+    "StudyError",
+    "Trial",
+    "TrialEvent",
+    "TrialSpec",
+    "WorkerError",
+    "WorkerPool",
+    "annotate",
+    "chebyshev",
+    "create",
+    "data_folder",
+    "exists",
+    "front",
+    "hypervolume",
+    "is_feasible",
+    "load",
+    "measure",
+    "non_dominated",
+    "pick",
+    "propose",
+    "random_weights",
+    "report_of",
+    "run",
+    "run_trial",
+    "soft_bounds",
+    "start_worker",
+    "static_cost",
+    "trial_folder",
+]

@@ -7,6 +7,9 @@ and takes the morph with the smallest scalarised value
 
     g = max(lambda_1 error, lambda_2 size, lambda_3 memory).
 
+The weights aim inside soft bounds: the user's or four times the best error so far, and
+the limits, or what the front within that error reaches if that is less.
+
 Only the error is modelled: size (as the sparsity gene implies it) and working memory
 are known for an untrained genome and enter exactly. A genome that breaks a limit, or
 was proposed before, is never proposed.
@@ -31,6 +34,10 @@ _FEWEST_TO_MODEL = 3
 _REFERENCES = 8
 _NEW_IN_POOL = 0.1
 _ATTEMPTS_PER_CANDIDATE = 4
+# Networks with several times the best error are tiny, and of no use: without a bound
+# the search would spend itself on them, for they too stand on the front.
+_ERROR_FACTOR = 4.0
+_LEAST_ERROR = 0.005
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,14 +103,12 @@ def propose(
     ):
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
     values = _values(settings, good)
-    front = pareto.non_dominated(values)
-    bounds = scalarise.soft_bounds(values[front], settings.objective_limits())
+    wanted = _wanted(settings, values)
+    bounds = scalarise.soft_bounds(values[wanted], settings.objective_limits())
+    bounds[0] = _error_bound(settings, values)
     weights = scalarise.random_weights(rng, bounds)
     best = np.argsort(scalarise.chebyshev(values, weights), kind="stable")
-    parents = [
-        [good[i] for i in best[:_REFERENCES]],
-        [good[i] for i in np.flatnonzero(front)],
-    ]
+    parents = [[good[i] for i in best[:_REFERENCES]], [good[i] for i in wanted]]
     pool = _pool(rng, settings, parents, taken)
     if not pool:
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
@@ -122,6 +127,21 @@ def propose(
 
 def _values(settings: Settings, trials: Sequence[Observation]) -> np.ndarray:
     return np.array([[o.figures[n] for n in settings.objectives] for o in trials])
+
+
+def _error_bound(settings: Settings, values: np.ndarray) -> float:
+    """The soft bound on the error: the user's, or a multiple of the best so far."""
+    if settings.error_bound is not None:
+        return settings.error_bound
+    best = max(float(values[:, 0].min()), _LEAST_ERROR)
+    return min(_ERROR_FACTOR * best, settings.chance_error)
+
+
+def _wanted(settings: Settings, values: np.ndarray) -> np.ndarray:
+    """Indices of the front's points within the soft bound on the error."""
+    front = np.flatnonzero(pareto.non_dominated(values))
+    within = values[front, 0] <= _error_bound(settings, values)
+    return front[within] if within.any() else front
 
 
 def _pool(

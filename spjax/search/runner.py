@@ -6,7 +6,8 @@ that moment. With one worker the order of all this is fixed, and with it the who
 search: same seed, same trials, interrupted or not.
 
 A trial whose worker dies is given to another worker once, under the same number; if
-that one dies too, the trial has failed. So has a trial that raises.
+that one dies too, the trial has failed. So has a trial that raises. If the first few
+trials all fail and none completes, the cause is not the genomes: the search stops.
 """
 
 import collections
@@ -21,6 +22,7 @@ from spjax.search.workers import Event, WorkerPool
 
 _POLL_SECONDS = 1.0
 _TRIES = 2
+_FAILURES_IN_VAIN = 8
 
 Task = Callable[[Any, Callable[[Any], None]], Mapping[str, Any]]
 
@@ -72,15 +74,16 @@ def run(
       Events, in order.
 
     Raises:
-      SearchError: if the workers are busy already, or one of the room's errors:
-        nothing within the limits, a study that cannot be written, workers that cannot
-        start.
+      SearchError: if the workers are busy already or no trial completes at all; or
+        one of the room's errors: nothing within the limits, a study that cannot be
+        written, workers that cannot start.
     """
     if pool.running:
         raise SearchError("the workers are busy: a search needs idle ones")
     waiting = collections.deque(study.pending())
     under_way: dict[int, Trial] = {}
     tries: collections.Counter[int] = collections.Counter()
+    failures = 0
     while True:
         while pool.idle and (waiting or study.num_trials < trials):
             trial = waiting.popleft() if waiting else study.propose()
@@ -102,7 +105,14 @@ def run(
                 waiting.appendleft(trial)
                 yield TrialEvent("lost", trial.index, content=event.content)
                 continue
-            yield _end(study, event)
+            ended = _end(study, event)
+            yield ended
+            failures = 0 if ended.kind == "completed" else failures + 1
+            if failures >= _FAILURES_IN_VAIN and not study.num_completed:
+                raise SearchError(
+                    f"the first {failures} trials of this search have all failed, the "
+                    f"last one with: {ended.content}"
+                )
         if not events:
             yield TrialEvent("tick")
 

@@ -31,6 +31,8 @@ class Settings:
       initial_trials: number of random genomes at the start.
       random_share: share of random genomes among the later proposals, in [0, 1].
       candidates: morphs that each later proposal chooses from.
+      error_bound: soft bound on the validation error: the search aims at errors below
+        it; None for a multiple of the best so far.
       bounds: the genomes that may be visited.
     """
 
@@ -43,6 +45,7 @@ class Settings:
     initial_trials: int = 10
     random_share: float = 0.1
     candidates: int = 256
+    error_bound: float | None = None
     bounds: Bounds = Bounds()
 
     def __post_init__(self) -> None:
@@ -62,6 +65,10 @@ class Settings:
         if not 0 <= self.random_share <= 1:
             raise SearchError(
                 f"random_share = {self.random_share} must lie between 0 and 1"
+            )
+        if self.error_bound is not None and not 0 < self.error_bound <= 1:
+            raise SearchError(
+                f"error_bound = {self.error_bound} must be above 0 and at most 1"
             )
         for name, least in (("initial_trials", 1), ("candidates", 1), ("seed", 0)):
             if getattr(self, name) < least:

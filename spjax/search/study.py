@@ -181,6 +181,11 @@ class Study:
         """Trials completed or failed."""
         return sum(t.status.is_terminal for t in self._experiment.trials.values())
 
+    @property
+    def num_completed(self) -> int:
+        """Trials that gave a result."""
+        return sum(t.status.is_completed for t in self._experiment.trials.values())
+
     def propose(self) -> Trial:
         """Chooses the next genome, stores it as under way and returns it.
 

@@ -43,6 +43,7 @@ def test_objectives_and_their_limits():
         ({"limits": (("validation_error", 1),)}, "'validation_error'"),
         ({"limits": (("input_output", 0),)}, "limit on input_output is 0"),
         ({"random_share": 1.5}, "random_share = 1.5"),
+        ({"error_bound": 0.0}, "error_bound = 0.0"),
         ({"initial_trials": 0}, "initial_trials = 0"),
         ({"candidates": 0}, "candidates = 0"),
         ({"seed": -1}, "seed = -1"),

@@ -1,0 +1,63 @@
+"""A whole search with a synthetic objective, as a process that can be killed."""
+
+import os
+import sys
+import time
+
+from spjax import genomes, search
+from spjax.search.drawing import cost_of
+from tests.search.synthetic import synthetic_error
+
+SETTINGS = search.Settings(
+    input_shape=(16, 16, 1),
+    num_classes=10,
+    limits=(("input_output", 2048), ("model_size_nonzero", 8192)),
+    initial_trials=4,
+    candidates=32,
+)
+CONFIG = {"dataset": "synthetic"}
+
+
+def evaluate(spec, report):
+    """What a worker does: the synthetic figures, after a while."""
+    text, seconds, fate = spec
+    genome = genomes.from_json(text)
+    report({"epoch": 1})
+    if fate == "die":
+        os._exit(7)
+    if fate == "raise":
+        raise ValueError("an odd genome")
+    time.sleep(seconds)
+    cost = cost_of(genome, SETTINGS)
+    return {
+        **cost,
+        "validation_error": synthetic_error(genome, cost),
+        "seconds": seconds,
+        "diverged": fate == "diverge",
+    }
+
+
+def specify(seconds=0.0, fates=None):
+    """Specs of trials, with a fate for some of them."""
+    fates = fates or {}
+    return lambda trial: (
+        genomes.to_json(trial.genome),
+        seconds,
+        fates.get(trial.index, "live"),
+    )
+
+
+def main(run_dir, trials, workers, seconds):
+    """Runs or resumes a search; prints a line per event."""
+    start = search.load if search.exists(run_dir) else search.create
+    with (
+        start(run_dir, SETTINGS, CONFIG) as study,
+        search.WorkerPool(int(workers)) as pool,
+    ):
+        events = search.run(study, pool, evaluate, specify(float(seconds)), int(trials))
+        for event in events:
+            print(event.kind, event.index, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
