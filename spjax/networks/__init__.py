@@ -1,16 +1,21 @@
 """Networks: from a genome to a Flax module, its weights and its inference."""
 
+from spjax.networks.compact import Compacted, compact
 from spjax.networks.downsample import downsample
 from spjax.networks.files import FileError, flatten, load_tree, save_tree, unflatten
 from spjax.networks.inference import inference_function
 from spjax.networks.inherit import inherit
 from spjax.networks.init import init_variables, variable_shapes
+from spjax.networks.liveness import dead_channels
 from spjax.networks.module import Network, build, reduced_channels
 
 __all__ = [
+    "Compacted",
     "FileError",
     "Network",
     "build",
+    "compact",
+    "dead_channels",
     "downsample",
     "flatten",
     "inference_function",
