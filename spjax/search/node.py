@@ -101,7 +101,9 @@ def observations(
     names = {*settings.objectives, *settings.limit_of}
     seen = []
     for index, trial in sorted(experiment.trials.items()):
-        values = figures.get(index, {})
+        # Ax stores its data with 10 decimals; the copy in the trial is exact, so that
+        # proposals after a resumption are the same to the last bit.
+        values = trial.run_metadata.get("figures") or figures.get(index, {})
         status = _STATUSES.get(trial.status.name, "running")
         if status == "completed" and not names <= set(values):
             status = "failed"  # Without its figures it teaches nothing else.

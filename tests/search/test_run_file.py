@@ -38,9 +38,7 @@ def test_the_same_run_may_go_on(tmp_path, stored):
     ],
 )
 def test_the_entry_that_differs_is_named(tmp_path, stored, settings, config, message):
-    now = Settings(
-        **{"input_shape": (8, 8, 1), "num_classes": 10, "seed": 1, **settings}
-    )
+    now = dataclasses.replace(_SETTINGS, **settings)
     with pytest.raises(StudyError, match=message) as caught:
         run_file.check_same(tmp_path, stored, now, {**_CONFIG, **config})
     assert str(tmp_path) in str(caught.value)
