@@ -34,7 +34,7 @@ def read_build(path):
         call = statement.value
         assert isinstance(call, ast.Call), f"{path}: only calls are expected"
         arguments = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-        if call.func.id != "load":
+        if call.func.id not in ("load", "exports_files"):
             targets.append((call.func.id, arguments))
     return targets
 
@@ -70,7 +70,7 @@ def label_exists(label, package):
 @pytest.mark.parametrize("package", packages(), ids=str)
 def test_sources_are_the_files_on_disk(package):
     targets = read_build(ROOT / package / "BUILD")
-    listed = [src for _, a in targets for src in a.get("srcs", []) if src[-3:] == ".py"]
+    listed = [s for _, a in targets for s in a.get("srcs", []) if s[:2] != "//"]
     on_disk = sorted(p.name for p in (ROOT / package).glob("*.py"))
     assert sorted(listed) == on_disk
 
@@ -115,10 +115,16 @@ def test_build_dependencies_of_rooms_go_downwards(room):
                 assert label.split("/")[3].split(":")[0] in LOWER[room], label
 
 
-def test_every_test_file_has_a_target_of_its_own():
+def test_every_test_file_is_run_by_a_target_of_its_own():
+    runner = "//tests:pytest_main.py"
     for package in packages():
         if package.parts[0] != "tests":
             continue
-        targets = read_build(ROOT / package / "BUILD")
-        tests = {s for rule, a in targets if rule == "py_test" for s in a["srcs"]}
-        assert tests == {p.name for p in (ROOT / package).glob("test_*.py")}
+        tests = [a for r, a in read_build(ROOT / package / "BUILD") if r == "py_test"]
+        for target in tests:
+            # Without the runner a target would import its tests and run none.
+            assert target["main"] == runner
+            assert target["srcs"] == [f"{target['name']}.py", runner]
+            assert target["args"] == [f"$(location {target['name']}.py)"]
+        names = {f"{target['name']}.py" for target in tests}
+        assert names == {p.name for p in (ROOT / package).glob("test_*.py")}
