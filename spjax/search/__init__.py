@@ -20,6 +20,7 @@ from spjax.search.pareto import (
     pick,
 )
 from spjax.search.proposals import Observation, Proposal, propose
+from spjax.search.run_file import RUN_FILE, read_run_file
 from spjax.search.runner import TrialEvent, run
 from spjax.search.scalarise import chebyshev, random_weights, soft_bounds
 from spjax.search.settings import MEMORY_MODELS, Settings
@@ -36,6 +37,7 @@ from spjax.search.workers import Event, WorkerPool
 
 __all__ = [
     "MEMORY_MODELS",
+    "RUN_FILE",
     "Event",
     "InfeasibleError",
     "Observation",
@@ -63,6 +65,7 @@ __all__ = [
     "pick",
     "propose",
     "random_weights",
+    "read_run_file",
     "report_of",
     "run",
     "run_trial",

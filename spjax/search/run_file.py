@@ -79,7 +79,10 @@ def read_run_file(run_dir: str | os.PathLike) -> dict[str, Any]:
     except OSError as error:
         raise StudyError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{path} is damaged: {error}") from error
+        raise StudyError(
+            f"{path} is damaged and its run cannot be resumed ({error}): choose "
+            f"another folder"
+        ) from error
     if version != FORMAT_VERSION:
         raise StudyError(
             f"{run_dir} was written by another version of this program (format "
@@ -90,7 +93,10 @@ def read_run_file(run_dir: str | os.PathLike) -> dict[str, Any]:
         content["settings"] = Settings.from_json(content["settings"])
         content["config"] = dict(content["config"])
     except (KeyError, TypeError, ValueError) as error:
-        raise StudyError(f"{path} is damaged: {error}") from error
+        raise StudyError(
+            f"{path} is damaged and its run cannot be resumed ({error}): choose "
+            f"another folder"
+        ) from error
     return content
 
 

@@ -1,0 +1,100 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from spjax import data, genomes, networks, search, training
+
+_GENOME = genomes.Genome(
+    blocks=(
+        genomes.Block(
+            convs=(genomes.Conv(channels=6, kernel=3, stride=2),),
+            pool=genomes.Pool("max", 2),
+        ),
+    ),
+    training=genomes.Training(learning_rate=1e-2, pruning="weight", sparsity=0.5),
+)
+_CONFIG = training.TrainConfig(epochs=2, batch_size=32, seed=3)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    data.save_arrays(data.load("digits"), search.data_folder(folder))
+    return folder
+
+
+def _spec(run_dir, index, genome=_GENOME, **changes):
+    text = genomes.to_json(genome)
+    return search.TrialSpec(str(run_dir), index, text, _CONFIG, **changes)
+
+
+@pytest.fixture(scope="module")
+def trained(run_dir):
+    reports = []
+    figures = search.run_trial(_spec(run_dir, 7), reports.append)
+    return figures, reports, search.trial_folder(run_dir, 7)
+
+
+def test_figures_are_those_of_the_stored_network(run_dir, trained):
+    figures, reports, folder = trained
+    assert folder == run_dir / "trials" / "0007"
+    assert [entry["epoch"] for entry in reports] == [1, 2]
+    assert reports[-1]["validation_error"] == figures["validation_error"]
+    variables = networks.load_tree(folder / "weights.npz")
+    dataset = data.open_arrays(search.data_folder(run_dir))
+    # The stored weights, applied by hand to the validation images.
+    images = dataset.validation.images.astype(np.float32)
+    mean, std = dataset.normalisation.mean, dataset.normalisation.std
+    logits = networks.inference_function(_GENOME, 10)(
+        variables, (images - np.array(mean)) / np.array(std)
+    )
+    wrong = np.mean(np.argmax(logits, -1) != dataset.validation.labels)
+    assert figures["validation_error"] == pytest.approx(float(wrong), abs=0.005)
+    assert figures["validation_error"] < 0.6
+    assert not figures["diverged"] and figures["seconds"] > 0
+
+
+def test_the_size_is_what_the_search_had_promised(trained):
+    figures, _, folder = trained
+    promised = search.static_cost(_GENOME, (8, 8, 1), 10)
+    # 8x8 -> 4x4x6 -> 2x2x6 -> 10: a convolution of 54 weights, a classifier of 240.
+    assert promised["model_size_dense"] == 54 + 6 + 240 + 10
+    assert {name: figures[name] for name in promised} == promised
+    assert figures["sparsity"] == pytest.approx(0.5, abs=0.01)
+    weights = networks.flatten(networks.load_tree(folder / "weights.npz")["params"])
+    masks = networks.flatten(networks.load_tree(folder / "masks.npz"))
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(weights[name] * ~mask, 0.0)
+    kept = sum(int(m.sum()) for name, m in masks.items() if name.endswith("kernel"))
+    assert kept == round(0.5 * 294)
+
+
+def test_the_folder_reads_back(trained):
+    figures, _, folder = trained
+    assert genomes.from_json((folder / "genome.json").read_text()) == _GENOME
+    assert json.loads((folder / "result.json").read_text()) == figures
+    history = json.loads((folder / "history.json").read_text())
+    assert [entry["epoch"] for entry in history] == [1, 2]
+
+
+def test_a_child_starts_from_its_parent_s_weights(run_dir, trained):
+    parent, _, folder = trained
+    child = dataclasses.replace(_GENOME, dense=())
+    # The same architecture: two more epochs on top of the parent's.
+    heir = search.run_trial(_spec(run_dir, 8, child, init=str(folder / "weights.npz")))
+    assert heir["validation_error"] < parent["validation_error"]
+    # A parent that left no weights is as none.
+    fresh = search.run_trial(_spec(run_dir, 9, child, init=str(run_dir / "none.npz")))
+    assert fresh["validation_error"] == parent["validation_error"]
+
+
+def test_a_training_that_diverges_says_so(run_dir, trained):
+    _, _, folder = trained
+    variables = networks.load_tree(folder / "weights.npz")
+    variables["params"]["classifier"]["kernel"][0, 0] = np.nan
+    networks.save_tree(run_dir / "poisoned.npz", variables)
+    figures = search.run_trial(_spec(run_dir, 10, init=str(run_dir / "poisoned.npz")))
+    assert figures["diverged"]
+    assert figures["validation_error"] == pytest.approx(0.9)
