@@ -12,8 +12,7 @@ input channel i and "varies" where it has none:
 The first rule holds for c other than 0 only where no window reaches into the zero
 padding. So a nonzero constant is followed beyond a feature map only where all that
 reads the map is free of borders: convolutions with VALID padding or a 1x1 kernel, 1x1
-shortcuts and dense layers. Elsewhere, and before an identity shortcut, it counts as
-varying.
+shortcuts and dense layers. Elsewhere it counts as varying.
 """
 
 import dataclasses
@@ -180,10 +179,9 @@ def taps(kernel: np.ndarray, inputs: int) -> np.ndarray:
 def _absorbing(chain: Trunk) -> list[bool]:
     """For each map, whether all that reads it can take a constant into a bias."""
     absorbing = [g.kernel == 1 or g.padding == "VALID" for _, g in chain.layers]
-    absorbing.append(True)
-    for residual in chain.residuals:
-        absorbing[residual.entry] &= residual.shortcut is not None
-    return absorbing
+    # Branches, shortcuts and dense layers have no borders. Neither has the identity:
+    # a channel of it goes only where the sum's channel goes, too.
+    return [*absorbing, True]
 
 
 def _input_channels(chain: Trunk, params: Flat) -> int:
