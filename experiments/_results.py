@@ -7,7 +7,6 @@ test split is read here and nowhere else, once for each network of the front.
 import dataclasses
 import datetime
 import importlib.metadata
-import json
 import pathlib
 import platform
 import shutil
@@ -71,17 +70,24 @@ def test_error(run_dir: pathlib.Path, row: dict, dataset: data.Dataset) -> float
     folder = search.trial_folder(run_dir, row["index"])
     kept = folder / "test.json"
     if kept.exists():
-        return json.loads(kept.read_text())["test_error"]
-    genome = genomes.from_json((folder / "genome.json").read_text())
+        return report.read_json(kept)["test_error"]
+    genome, variables = deployed_network(run_dir, row["index"])
     error = training.error_rate(
         genome,
-        networks.load_tree(folder / "weights.npz"),
+        variables,
         dataset.test(),
         dataset.num_classes,
         dataset.normalisation,
     )
     report.write_json(kept, {"test_error": error, "images": dataset.test_size})
     return error
+
+
+def deployed_network(run_dir: pathlib.Path, index: int) -> tuple[Any, dict]:
+    """The genome and variables that a trial's figures are of."""
+    folder = search.deployed_folder(run_dir, index)
+    genome = genomes.from_json((folder / "genome.json").read_text())
+    return genome, networks.load_tree(folder / "weights.npz")
 
 
 def write_results(
@@ -108,26 +114,15 @@ def write_results(
     front = [row for row in rows if row["on_front"]]
     once = ReadOnce(dataset)
     history, layers = {}, {}
-    shutil.rmtree(run_dir / "front", ignore_errors=True)
     for row in front:
         index = row["index"]
+        source = search.trial_folder(run_dir, index)
+        row["files"] = _copy_network(run_dir, index)
         if tested:
             row["test_error"] = test_error(run_dir, row, once)
-        source = search.trial_folder(run_dir, index)
-        target = run_dir / "front" / source.name
-        target.mkdir(parents=True, exist_ok=True)
-        row["files"] = {}
-        for kind, name in (
-            ("genome", "genome.json"),
-            ("weights", "weights.npz"),
-            ("masks", "masks.npz"),
-        ):
-            shutil.copyfile(source / name, target / name)
-            row["files"][kind] = str(target / name)
-        history[index] = json.loads((source / "history.json").read_text())
+        history[index] = report.read_json(source / "history.json")
         layers[index] = search.report_of(
-            genomes.from_json((source / "genome.json").read_text()),
-            networks.load_tree(source / "weights.npz"),
+            *deployed_network(run_dir, index),
             dataset.input_shape,
             dataset.num_classes,
         ).to_dict()["layers"]
@@ -140,7 +135,43 @@ def write_results(
     report.write_html(
         run_dir / "report.html", rows, head, history=history, layers=layers
     )
+    # Last, so that what front.json names is there at any moment.
+    for old in set(_numbered(run_dir / "front")) - {f"{r['index']:04d}" for r in front}:
+        shutil.rmtree(run_dir / "front" / old, ignore_errors=True)
     return pick
+
+
+def _copy_network(run_dir: pathlib.Path, index: int) -> dict[str, str]:
+    """Copies a trial's network to the front; returns paths relative to the run's.
+
+    The network is the one that is deployed; ``searched.json`` is the genome that was
+    trained, channels that pruning removed included: what to train again.
+    """
+    trained = search.trial_folder(run_dir, index)
+    deployed = search.deployed_folder(run_dir, index)
+    paths = {}
+    for source in (
+        deployed / "genome.json",
+        deployed / "weights.npz",
+        deployed / "masks.npz",
+        trained / "genome.json",
+    ):
+        name = "searched.json" if source.parent == trained else source.name
+        target = pathlib.Path("front", trained.name, name)
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise report.ReportError(
+                f"cannot read {source}: {error.strerror or error}; bring it back, or "
+                "start a new run in another folder"
+            ) from error
+        report.write_bytes(run_dir / target, content)
+        paths[pathlib.Path(name).stem] = target.as_posix()
+    return paths
+
+
+def _numbered(folder: pathlib.Path) -> list[str]:
+    return [path.name for path in folder.glob("[0-9]" * 4 + "*")]
 
 
 class ReadOnce:

@@ -29,6 +29,7 @@ from spjax.search.study import Study, Trial, create, exists, load
 from spjax.search.trial import (
     TrialSpec,
     data_folder,
+    deployed_folder,
     run_trial,
     start_worker,
     trial_folder,
@@ -55,6 +56,7 @@ __all__ = [
     "chebyshev",
     "create",
     "data_folder",
+    "deployed_folder",
     "exists",
     "front",
     "hypervolume",

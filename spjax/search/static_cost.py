@@ -141,7 +141,8 @@ class _Walk:
     def _residual(self, source: int, x: int, entry: Shape, after: Shape) -> int:
         size = math.prod(after)
         if entry != after:
-            kernel = Kernel((1, 1, entry[2], after[2]), free=False)
+            # Its channels go with those of the convolution that it is added to.
+            kernel = Kernel((1, 1, entry[2], after[2]), free=True)
             source = self._add((source,), size, kernel, after[2])
         return self._add((x, source), size)
 

@@ -1,8 +1,10 @@
 """One trial, as a worker process runs it: train, prune, measure, store.
 
-A trial's folder, ``RUN_DIR/trials/NNNN``, holds ``genome.json``, ``weights.npz``,
-``masks.npz`` and ``history.json``; ``result.json`` is written last, so that a folder
-with it is whole. Nothing here imports Ax or PyTorch: a worker stays small.
+A trial's folder, ``RUN_DIR/trials/NNNN``, holds ``genome.json``, ``weights.npz`` and
+``masks.npz`` as they were trained (a child inherits from them), ``history.json``, and
+in ``deployed`` the network that its figures are of: the same without the channels
+that pruning left without effect. ``result.json`` is written last, so that a folder with
+it is whole. Nothing here imports Ax or PyTorch: a worker stays small.
 """
 
 import dataclasses
@@ -41,6 +43,11 @@ class TrialSpec:
 def trial_folder(run_dir: str | os.PathLike, index: int) -> pathlib.Path:
     """Folder of a trial."""
     return pathlib.Path(run_dir) / "trials" / f"{index:04d}"
+
+
+def deployed_folder(run_dir: str | os.PathLike, index: int) -> pathlib.Path:
+    """Folder of a trial's network as it is deployed, and as its figures count it."""
+    return trial_folder(run_dir, index) / "deployed"
 
 
 def data_folder(run_dir: str | os.PathLike) -> pathlib.Path:
@@ -110,32 +117,38 @@ def run_trial(
         variables=variables,
         on_epoch=on_epoch,
     )
+    small = networks.Compacted(genome, result.variables, result.masks)
+    if not result.diverged:
+        small = networks.compact(genome, result.variables, result.masks, shape)
     figures = {
         "validation_error": result.validation_error,
         **measure(
-            genome,
-            result.variables,
+            small.genome,
+            small.variables,
             shape,
             classes,
             bytes_per_element=spec.bytes_per_element,
         ),
-        "sparsity": training.kernel_sparsity(result.variables["params"]),
+        "sparsity": training.kernel_sparsity(small.variables["params"]),
         "diverged": result.diverged,
         "seconds": result.seconds_total,
     }
     if result.diverged:
         figures["validation_error"] = 1.0 - 1.0 / classes
-    _store(trial_folder(spec.run_dir, spec.index), genome, result, figures)
-    return figures
-
-
-def _store(folder, genome, result, figures):
+    folder = trial_folder(spec.run_dir, spec.index)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").unlink(missing_ok=True)
-    (folder / "genome.json").write_text(genomes.to_json(genome) + "\n")
-    networks.save_tree(folder / "weights.npz", result.variables)
-    networks.save_tree(folder / "masks.npz", result.masks)
+    _store_network(folder, genome, result.variables, result.masks)
+    _store_network(folder / "deployed", *small)
     (folder / "history.json").write_text(json.dumps(result.history, indent=1) + "\n")
     partial = folder / ".result.json"
     partial.write_text(json.dumps(figures, indent=1) + "\n")
     os.replace(partial, folder / "result.json")
+    return figures
+
+
+def _store_network(folder, genome, variables, masks):
+    folder.mkdir(exist_ok=True)
+    (folder / "genome.json").write_text(genomes.to_json(genome) + "\n")
+    networks.save_tree(folder / "weights.npz", variables)
+    networks.save_tree(folder / "masks.npz", masks)

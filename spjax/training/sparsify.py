@@ -4,10 +4,11 @@
 by the Erdos-Renyi-kernel rule (Evci et al. 2020), which leaves small layers denser.
 
 ``channel``: whole output channels of convolutions and whole hidden units of dense
-layers. The bias and the batch norm's scale and bias that belong to a removed channel
-are removed with it, so that the channel emits exactly zero and can be cut out. Not
-pruned by channel: the classifier (its outputs are the classes) and the kernels whose
-channels another layer sets (depthwise, shortcut, the 1x1 reduction).
+layers. What else feeds a removed channel is removed with it, so that it emits exactly
+zero and can be cut out: the bias, the batch norm's scale and bias, and the 1x1 shortcut
+that a residual adds to it. Not pruned by channel: the classifier (its outputs are the
+classes) and the kernels whose channels another layer sets (depthwise, the 1x1
+reduction).
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ def prunable_channels(path: str, leaf: jax.Array) -> bool:
 
 
 def channel_ties(params: dict) -> Callable[[str, jax.Array], str | None]:
-    """Tells which kernel's channel mask a bias or batch norm follows.
+    """Tells which kernel's channel mask a bias, batch norm or shortcut follows.
 
     Args:
       params: a network's parameters (arrays or shapes), as ``networks`` names them.
@@ -45,9 +46,12 @@ def channel_ties(params: dict) -> Callable[[str, jax.Array], str | None]:
     }
 
     def ties(path: str, leaf: jax.Array) -> str | None:
-        if path.endswith("kernel"):
-            return None
         layer, _, owner = path.rpartition("/")[0].rpartition("/")
+        if owner.endswith("_shortcut"):
+            layer = f"{layer}/{owner.removesuffix('_shortcut')}_conv1".lstrip("/")
+            owner = "norm"
+        elif path.endswith("kernel"):
+            return None
         owners = ("conv", "pointwise") if owner == "norm" else (owner,)
         for name in owners:
             if (kernel := f"{layer}/{name}/kernel".lstrip("/")) in kernels:
