@@ -20,7 +20,7 @@ def inference_function(
     """
     module = build(genome, num_classes, lowering="inference")
 
-    def apply(variables, x):
+    def apply(variables: dict, x: jax.Array) -> jax.Array:
         return module.apply(variables, x, train=False)
 
     return apply

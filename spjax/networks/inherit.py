@@ -28,7 +28,7 @@ def inherit(parent: dict, child: dict) -> dict:
     return merged
 
 
-def _overlap(source, value):
+def _overlap(source: np.ndarray | dict | None, value: np.ndarray) -> np.ndarray:
     value = np.array(value)
     if source is not None and not isinstance(source, dict):
         source = np.asarray(source)

@@ -54,7 +54,7 @@ def variable_shapes(
     return jax.eval_shape(lambda x: module.init(jax.random.key(0), x), x)
 
 
-def _draw(path, shape, seed):
+def _draw(path: list[str], shape: tuple[int, ...], seed: int) -> np.ndarray:
     if path[-1] in ("scale", "var"):
         return np.ones(shape, np.float32)
     if path[-1] != "kernel":

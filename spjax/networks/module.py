@@ -11,12 +11,14 @@ block's input (through a linear 1x1 convolution with bias where shapes differ) t
 the second layer's output, its batch norm and ReLU included.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from spjax.genomes.genome import Block, Conv, Genome
-from spjax.networks.lowering import LOWERINGS
+from spjax.networks.lowering import LOWERINGS, Lowering
 
 # The running statistics forget half of the past every 7 steps: a training of a few
 # hundred steps must not be evaluated with the statistics of its first steps.
@@ -34,6 +36,7 @@ def reduced_channels(channels: int, reduction: float) -> int:
 class _ConvOp(nn.Module):
     """A convolution with a bias or without."""
 
+    ops: Lowering
     features: int
     kernel: int
     stride: int = 1
@@ -41,19 +44,18 @@ class _ConvOp(nn.Module):
     use_bias: bool = False
     depthwise: bool = False
     linear: bool = False
-    lowering: str = "inference"
 
     @nn.compact
-    def __call__(self, x):
-        ops = LOWERINGS[self.lowering]
-        inputs = 1 if self.depthwise else x.shape[-1]
+    def __call__(self, x: jax.Array) -> jax.Array:
+        ops = self.ops
+        inputs = 1 if self.depthwise else ops.size(x)[2]
         shape = (self.kernel, self.kernel, inputs, self.features)
         kernel = self.param("kernel", _LECUN if self.linear else _HE, shape)
         op = ops.depthwise if self.depthwise else ops.conv
         y = op(x, kernel, self.stride, self.padding)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias
+            y = y + ops.spread(bias)
         return y
 
 
@@ -64,7 +66,7 @@ class _Dense(nn.Module):
     linear: bool = False
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", _LECUN if self.linear else _HE, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -74,9 +76,12 @@ class _Dense(nn.Module):
 class _BatchNorm(nn.Module):
     """Batch normalisation over N, H and W (Ioffe and Szegedy, ICML 2015)."""
 
+    ops: Lowering
+
     @nn.compact
-    def __call__(self, x, train):
-        size = (x.shape[-1],)
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        ops = self.ops
+        size = (ops.size(x)[2],)
         scale = self.param("scale", nn.initializers.ones, size)
         bias = self.param("bias", nn.initializers.zeros, size)
         mean = self.variable("batch_stats", "mean", jnp.zeros, size)
@@ -84,52 +89,46 @@ class _BatchNorm(nn.Module):
         if not train:
             # One multiply and one add for each activation.
             gain = scale * jax.lax.rsqrt(var.value + _EPSILON)
-            return x * gain + (bias - mean.value * gain)
-        batch_mean = jnp.mean(x, (0, 1, 2))
-        batch_var = jnp.mean(jnp.square(x), (0, 1, 2)) - jnp.square(batch_mean)
-        batch_var = jnp.maximum(batch_var, 0.0)
+            return x * ops.spread(gain) + ops.spread(bias - mean.value * gain)
+        batch_mean = ops.channel_means(x)
+        # The two-pass form costs one more reading of x and cannot cancel.
+        batch_var = ops.channel_means(jnp.square(x - ops.spread(batch_mean)))
         if not self.is_initializing():
             mean.value = _MOMENTUM * mean.value + (1 - _MOMENTUM) * batch_mean
             var.value = _MOMENTUM * var.value + (1 - _MOMENTUM) * batch_var
         gain = scale * jax.lax.rsqrt(batch_var + _EPSILON)
-        return x * gain + (bias - batch_mean * gain)
+        return x * ops.spread(gain) + ops.spread(bias - batch_mean * gain)
 
 
 class _ConvLayer(nn.Module):
     """One ``Conv`` gene: convolution(s), batch norm, ReLU."""
 
+    ops: Lowering
     gene: Conv
-    lowering: str
 
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         gene = self.gene
-        op = {"lowering": self.lowering, "use_bias": not gene.batch_norm}
+        channels = self.ops.size(x)[2]
+        conv = functools.partial(_ConvOp, self.ops, use_bias=not gene.batch_norm)
         spatial = {"stride": gene.stride, "padding": gene.padding}
 
-        def finish(x, norm):
+        def finish(x: jax.Array, norm: str) -> jax.Array:
             if gene.batch_norm:
-                x = _BatchNorm(name=norm)(x, train)
+                x = _BatchNorm(self.ops, name=norm)(x, train)
             return nn.relu(x) if gene.relu else x
 
         if gene.kind == "separable":
-            x = _ConvOp(
-                x.shape[-1],
-                gene.kernel,
-                **spatial,
-                **op,
-                depthwise=True,
-                name="depthwise",
+            x = conv(
+                channels, gene.kernel, **spatial, depthwise=True, name="depthwise"
             )(x)
             x = finish(x, "depthwise_norm")
-            x = _ConvOp(gene.channels, 1, **op, name="pointwise")(x)
+            x = conv(gene.channels, 1, name="pointwise")(x)
         else:
             if gene.kind == "downsampled":
-                kept = reduced_channels(x.shape[-1], gene.reduction)
-                x = _ConvOp(
-                    kept, 1, lowering=self.lowering, linear=True, name="reduce"
-                )(x)
-            x = _ConvOp(gene.channels, gene.kernel, **spatial, **op, name="conv")(x)
+                kept = reduced_channels(channels, gene.reduction)
+                x = _ConvOp(self.ops, kept, 1, linear=True, name="reduce")(x)
+            x = conv(gene.channels, gene.kernel, **spatial, name="conv")(x)
         return finish(x, "norm")
 
 
@@ -143,48 +142,53 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Computes logits [N, num_classes] of ``x`` [N, H, W, C]."""
+        ops = LOWERINGS[self.lowering]
+        x = ops.enter(x)
         branches = []
         if self.genome.input_branch:
             units = self.genome.input_branch
-            branches.append(nn.relu(_Dense(units, name="input_branch")(_flat(x))))
+            branches.append(nn.relu(_Dense(units, name="input_branch")(ops.flatten(x))))
         for index, block in enumerate(self.genome.blocks):
             x = self._block(x, block, f"block{index}", train)
             if block.branch:
                 name = f"block{index}_branch"
-                branches.append(nn.relu(_Dense(block.branch, name=name)(_flat(x))))
-        x = _flat(x)
+                branches.append(
+                    nn.relu(_Dense(block.branch, name=name)(ops.flatten(x)))
+                )
+        x = ops.flatten(x)
         for index, units in enumerate(self.genome.dense):
             x = nn.relu(_Dense(units, name=f"dense{index}")(x))
         if branches:
             x = jnp.concatenate([x, *branches], axis=-1)
         return _Dense(self.num_classes, linear=True, name="classifier")(x)
 
-    def _block(self, x, block: Block, name: str, train: bool):
+    def _block(self, x: jax.Array, block: Block, name: str, train: bool) -> jax.Array:
         ops = LOWERINGS[self.lowering]
         entry = x
         for index, gene in enumerate(block.convs):
-            layer = _ConvLayer(gene, self.lowering, name=f"{name}_conv{index}")
-            x = layer(x, train)
+            x = _ConvLayer(ops, gene, name=f"{name}_conv{index}")(x, train)
             if block.residual and index == 1:
-                if entry.shape != x.shape:
-                    stride = block.convs[0].stride * block.convs[1].stride
-                    entry = _ConvOp(
-                        x.shape[-1],
-                        1,
-                        stride,
-                        use_bias=True,
-                        linear=True,
-                        lowering=self.lowering,
-                        name=f"{name}_shortcut",
-                    )(entry)
-                x = x + entry
+                x = x + self._shortcut(entry, x, block, f"{name}_shortcut")
         if block.pool.kind == "max":
             x = ops.max_pool(x, block.pool.window)
         elif block.pool.kind == "average":
             x = ops.average_pool(x, (block.pool.window, block.pool.window))
         elif block.pool.kind == "global_average":
-            x = ops.average_pool(x, x.shape[1:3])
+            x = ops.average_pool(x, ops.size(x)[:2])
         return x
+
+    def _shortcut(
+        self, entry: jax.Array, x: jax.Array, block: Block, name: str
+    ) -> jax.Array:
+        """Brings a block's input to the shape of its second layer's output."""
+        if entry.shape == x.shape:
+            return entry
+        ops = LOWERINGS[self.lowering]
+        stride = block.convs[0].stride * block.convs[1].stride
+        conv = _ConvOp(
+            ops, ops.size(x)[2], 1, stride, use_bias=True, linear=True, name=name
+        )
+        return conv(entry)
 
 
 def build(genome: Genome, num_classes: int, *, lowering: str = "inference") -> Network:
@@ -208,7 +212,3 @@ def build(genome: Genome, num_classes: int, *, lowering: str = "inference") -> N
         known = ", ".join(sorted(LOWERINGS))
         raise ValueError(f"lowering={lowering!r} is unknown; choose one of: {known}.")
     return Network(genome, num_classes, lowering)
-
-
-def _flat(x):
-    return x.reshape(x.shape[0], -1)

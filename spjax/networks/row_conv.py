@@ -43,7 +43,7 @@ def row_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax.
     matrix = kernel.reshape(-1, features)
     shifted = shifts(x, side, stride, padding)
 
-    def one_row(row, y):
+    def one_row(row: jax.Array, y: jax.Array) -> jax.Array:
         patches = _patches(shifted, row * stride, side)
         out = _dot(matrix, patches, 0, 0).reshape(features, width, -1)
         return lax.dynamic_update_index_in_dim(y, out, row, 0)
@@ -52,26 +52,24 @@ def row_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax.
     return lax.fori_loop(0, height, one_row, y)
 
 
-def _forward(x, kernel, stride, padding):
+def _forward(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> tuple:
     return row_conv(x, kernel, stride, padding), (x, kernel)
 
 
-def _backward(stride, padding, residuals, dy):
+def _backward(stride: int, padding: str, residuals: tuple, dy: jax.Array) -> tuple:
     x, kernel = residuals
     side, _, _, features = kernel.shape
     matrix = kernel.reshape(-1, features)
     shifted, unshift = jax.vjp(lambda x: shifts(x, side, stride, padding), x)
 
-    def one_row(row, carry):
+    def one_row(row: jax.Array, carry: tuple) -> tuple:
         d_shifted, d_matrix = carry
         dy_row = lax.dynamic_index_in_dim(dy, row, 0, False).reshape(features, -1)
         patches = _patches(shifted, row * stride, side)
         d_matrix += _dot(patches, dy_row, 1, 1)
         d_rows = _dot(matrix, dy_row, 1, 0).reshape(side, *shifted.shape[1:])
         d_rows += lax.dynamic_slice_in_dim(d_shifted, row * stride, side, 0)
-        d_shifted = lax.dynamic_update_slice_in_dim(
-            d_shifted, d_rows, row * stride, 0
-        )
+        d_shifted = lax.dynamic_update_slice_in_dim(d_shifted, d_rows, row * stride, 0)
         return d_shifted, d_matrix
 
     start = jnp.zeros_like(shifted), jnp.zeros_like(matrix)
@@ -82,13 +80,14 @@ def _backward(stride, padding, residuals, dy):
 row_conv.defvjp(_forward, _backward)
 
 
-def pads(x, side, stride, padding):
+def pads(x: jax.Array, side: int, stride: int, padding: str) -> list[tuple[int, int]]:
     """Returns ((top, bottom), (left, right)) as ``jax.lax`` pads."""
     sizes = (x.shape[0], x.shape[2])
     return lax.padtype_to_pads(sizes, (side, side), (stride, stride), padding)
 
 
-def output_size(x, side, stride, padding):
+def output_size(x: jax.Array, side: int, stride: int, padding: str) -> tuple[int, int]:
+    """Returns (H', W')."""
     amounts = pads(x, side, stride, padding)
     sizes = (x.shape[0], x.shape[2])
     return tuple(
@@ -97,7 +96,7 @@ def output_size(x, side, stride, padding):
     )
 
 
-def shifts(x, side, stride, padding):
+def shifts(x: jax.Array, side: int, stride: int, padding: str) -> jax.Array:
     """Pads x and puts its K shifts along W side by side: [H + pads, K * C, W', N]."""
     rows, columns = pads(x, side, stride, padding)
     _, width = output_size(x, side, stride, padding)
@@ -108,11 +107,11 @@ def shifts(x, side, stride, padding):
     )
 
 
-def _patches(shifted, row, side):
+def _patches(shifted: jax.Array, row: jax.Array, side: int) -> jax.Array:
     """Returns P_h: [K * K * C, W' * N]."""
     rows = lax.dynamic_slice_in_dim(shifted, row, side, 0)
     return rows.reshape(side * shifted.shape[1], -1)
 
 
-def _dot(a, b, contract_a, contract_b):
+def _dot(a: jax.Array, b: jax.Array, contract_a: int, contract_b: int) -> jax.Array:
     return lax.dot_general(a, b, (((contract_a,), (contract_b,)), ((), ())))

@@ -41,7 +41,9 @@ def row_depthwise(
     return _correlate(x, kernel, stride, height, width)
 
 
-def _correlate(x, kernel, stride, height, width):
+def _correlate(
+    x: jax.Array, kernel: jax.Array, stride: int, height: int, width: int
+) -> jax.Array:
     side = kernel.shape[0]
     last_row, last_column = (height - 1) * stride + 1, (width - 1) * stride + 1
     return sum(
@@ -52,11 +54,11 @@ def _correlate(x, kernel, stride, height, width):
     )
 
 
-def _forward(x, kernel, stride, padding):
+def _forward(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> tuple:
     return row_depthwise(x, kernel, stride, padding), (x, kernel)
 
 
-def _backward(stride, padding, residuals, dy):
+def _backward(stride: int, padding: str, residuals: tuple, dy: jax.Array) -> tuple:
     x, kernel = residuals
     side, _, _, channels = kernel.shape
     height, _, width, _ = x.shape
@@ -81,7 +83,7 @@ def _backward(stride, padding, residuals, dy):
     shifted = shifts(x, side, stride, padding)
     shifted = shifted.reshape(shifted.shape[0], side, channels, *shifted.shape[2:])
 
-    def one_row(row, d_kernel):
+    def one_row(row: jax.Array, d_kernel: jax.Array) -> jax.Array:
         rows = lax.dynamic_slice_in_dim(shifted, row * stride, side, 0)
         dy_row = lax.dynamic_index_in_dim(dy, row, 0, False)
         return d_kernel + jnp.sum(rows * dy_row, (-2, -1))
