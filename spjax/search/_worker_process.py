@@ -61,6 +61,8 @@ def _serve(connection: Connection) -> None:
 
         try:
             answer = ("result", task, function(argument, report))
+        except OSError as error:
+            answer = ("system", task, _describe(error))
         except Exception as error:
             answer = ("error", task, _describe(error))
         try:

@@ -7,7 +7,9 @@ search: same seed, same trials, interrupted or not.
 
 A trial whose worker dies is given to another worker once, under the same number; if
 that one dies too, the trial has failed. So has a trial that raises. If the first few
-trials all fail and none completes, the cause is not the genomes: the search stops.
+trials all fail and none completes, the cause is not the genomes: the search stops. It
+stops at once if the system refuses a worker something (a full disk): that trial stays
+under way, and the search begins with it when it is resumed.
 """
 
 import collections
@@ -74,9 +76,9 @@ def run(
       Events, in order.
 
     Raises:
-      SearchError: if the workers are busy already or no trial completes at all; or
-        one of the room's errors: nothing within the limits, a study that cannot be
-        written, workers that cannot start.
+      SearchError: if the workers are busy already, no trial completes at all, or the
+        system refuses a worker something; or one of the room's errors: nothing within
+        the limits, a study that cannot be written, workers that cannot start.
     """
     if pool.running:
         raise SearchError("the workers are busy: a search needs idle ones")
@@ -101,6 +103,13 @@ def run(
                 yield TrialEvent("progress", event.task, content=event.content)
                 continue
             trial = under_way.pop(event.task)
+            if event.kind == "system":
+                stopped = SearchError(
+                    f"trial {trial.index} could not be run: {event.content}; mend that "
+                    f"(make room, give access) and resume the search"
+                )
+                stopped.add_note(event.traceback)
+                raise stopped
             if event.kind == "lost" and tries[trial.index] < _TRIES:
                 waiting.appendleft(trial)
                 yield TrialEvent("lost", trial.index, content=event.content)

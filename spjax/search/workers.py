@@ -44,10 +44,11 @@ class Event:
     Attributes:
       kind: ``progress`` (the task reported ``content``), ``result`` (it returned
         ``content``), ``error`` (it raised: ``content`` is one line, ``traceback`` the
-        whole story) or ``lost`` (its worker died; ``content`` says how).
+        whole story), ``system`` (likewise, but an OSError: a full disk, say) or
+        ``lost`` (its worker died; ``content`` says how).
       task: the number it was submitted under.
       content: see ``kind``.
-      traceback: text; empty unless ``kind`` is ``error``.
+      traceback: text; empty unless ``kind`` is ``error`` or ``system``.
     """
 
     kind: str
@@ -211,9 +212,9 @@ class WorkerPool:
                     broken = WorkerError(f"a worker process cannot start: {line}")
                     broken.add_note(traceback)
                     raise broken
-                elif kind == "error":
+                elif kind in ("error", "system"):
                     worker.task = None
-                    events.append(Event("error", task, *content))
+                    events.append(Event(kind, task, *content))
                 else:
                     worker.task = None if kind == "result" else worker.task
                     events.append(Event(kind, task, content))

@@ -1,5 +1,6 @@
 """A whole search with a synthetic objective, as a process that can be killed."""
 
+import errno
 import os
 import sys
 import time
@@ -27,6 +28,8 @@ def evaluate(spec, report):
         os._exit(7)
     if fate == "raise":
         raise ValueError("an odd genome")
+    if fate == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "weights.npz")
     time.sleep(seconds)
     cost = cost_of(genome, SETTINGS)
     return {

@@ -284,6 +284,25 @@ def test_a_search_in_which_all_trials_fail_stops(tmp_path, pool):
         _run(study, pool, 100, fates=fates)
 
 
+def test_a_disk_that_is_full_for_a_worker_stops_the_search_and_costs_no_trial(
+    tmp_path, pool
+):
+    while pool.running:
+        pool.poll(1.0)
+    with (
+        search.create(tmp_path, SETTINGS, CONFIG) as study,
+        pytest.raises(SearchError, match="trial 2 could not be run: .*No space") as e,
+    ):
+        _run(study, pool, 5, fates={2: "full"})
+    assert "in evaluate" in "".join(e.value.__notes__)
+    while pool.running:
+        pool.poll(1.0)
+    with search.load(tmp_path) as study:
+        assert 2 in [trial.index for trial in study.pending()]
+        _run(study, pool, 5)
+        assert [row["status"] for row in study.records()] == ["completed"] * 5
+
+
 def test_killed_in_mid_run_and_resumed_nothing_is_lost_or_doubled(tmp_path, pool):
     while pool.running:
         pool.poll(1.0)
