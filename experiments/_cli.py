@@ -8,6 +8,7 @@ of either. Ctrl-C exits with 130, as shells expect.
 
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -19,6 +20,12 @@ from absl import app, flags
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 
 _OUR_PACKAGES = ("spjax", "experiments", "launch", "__main__")
+
+# What Python says of a flag that is no number.
+_PLAIN_WORDS = {
+    r"invalid literal for int\(\) with base 10: .*": "give a whole number",
+    r"could not convert string to float: .*": "give a number",
+}
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -87,8 +94,14 @@ def _parse(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        text = one_line(error)
+        for pattern, plain in _PLAIN_WORDS.items():
+            text = re.sub(pattern, plain, text)
+        print(f"error: {text}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
+    except SystemExit:
+        # absl shows --help and leaves with 1, though all is well.
+        sys.exit(0)
 
 
 def flag_values() -> dict[str, Any]:

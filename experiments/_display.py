@@ -1,6 +1,10 @@
-"""A search as it is seen in the terminal: a progress bar and a line per trial."""
+"""A search as it is seen in the terminal: what it is, how it goes, what it found."""
 
-from collections.abc import Mapping
+import contextlib
+import pathlib
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +18,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from spjax import report, search
+from experiments import _flags
+from spjax import data, deploy, report, search
+
+_FILE_WIDTH = 140
+
+
+def make_console() -> Console:
+    """Standard output; a file's lines are not cut to the width of a terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
 
 
 class Display:
@@ -89,6 +101,7 @@ class Display:
                 f"{event.index:>4}  {event.content}; the trial is tried again",
                 style="yellow",
                 highlight=False,
+                markup=False,
             )
         elif event.kind in ("completed", "failed"):
             self._end(event.index)
@@ -101,3 +114,90 @@ class Display:
 
     def _end(self, index: int) -> None:
         self._progress.remove_task(self._running.pop(index))
+
+
+def say(console: Console, text: str) -> None:
+    """Prints a line as it is: no markup, no colours, in a file not folded."""
+    console.print(
+        text, highlight=False, markup=False, soft_wrap=not console.is_terminal
+    )
+
+
+def say_whole(console: Console, text: str) -> None:
+    """Prints a line that a person may copy: never folded."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_what(
+    console: Console,
+    dataset: data.Dataset,
+    board: deploy.Board,
+    memory_model: str,
+    plan: str,
+) -> None:
+    """Says what is about to be searched."""
+    sizes = dataset.describe()["sizes"]
+    shape = "x".join(map(str, dataset.input_shape))
+    say(
+        console,
+        f"data   {dataset.name}: {shape}, {dataset.num_classes} classes, "
+        f"{sizes['train']:,} training, {sizes['validation']:,} validation, "
+        f"{sizes['test']:,} test images",
+    )
+    say(
+        console,
+        f"board  {board.name}: {memory_model} <= {board.ram_bytes:,} bytes, "
+        f"model_size_nonzero <= {board.flash_bytes:,} bytes (sparse indices, code and "
+        "stack not counted)",
+    )
+    say(console, f"search {plan}")
+
+
+def say_how_to_resume(
+    console: Console, run_dir: pathlib.Path, finished: int, why: str
+) -> None:
+    """Says, after a search that did not end by itself, how it goes on."""
+    command = _command("experiments.search", f"--run_dir={run_dir}", "--resume")
+    say_whole(
+        console, f"{why}: {finished} trial(s) are stored; go on with\n  {command}"
+    )
+
+
+def say_where(console: Console, run_dir: pathlib.Path) -> None:
+    """Says which files the results are in."""
+    for name in ("front.png", "report.html", "front.json", "best.json", "trials.csv"):
+        say_whole(console, f"wrote  {run_dir / name}")
+
+
+def say_results(
+    console: Console,
+    run_dir: pathlib.Path,
+    rows: Sequence[Mapping[str, Any]],
+    pick: Mapping[str, Any] | None,
+    header: Mapping[str, Any],
+) -> None:
+    """Says what a search found: the front, the pick, the files and what to do next."""
+    console.print()
+    console.print(report.front_table(rows, header, width=console.width))
+    if pick is not None and pick["feasible"]:
+        memory = header["memory_model"]
+        say(
+            console,
+            f"pick   trial {pick['index']}: validation error "
+            f"{pick['validation_error']:.2%}, test error {pick['test_error']:.2%}, "
+            f"model_size_nonzero {pick['model_size_nonzero']:,} bytes (indices not "
+            f"counted), {memory} {pick[memory]:,} bytes",
+        )
+        genome = search.trial_folder(run_dir, pick["index"]) / "genome.json"
+        given = [*_flags.data_arguments(), *_flags.board_arguments()]
+        command = _command("experiments.train", f"--genome={genome}", *given)
+        say_whole(console, f"next   {command}")
+    say_where(console, run_dir)
+
+
+def _command(module: str, *arguments: str) -> str:
+    """A shell command that runs a program of ours with this Python."""
+    python = pathlib.Path(sys.executable)
+    with contextlib.suppress(ValueError):
+        python = python.relative_to(pathlib.Path.cwd())
+    return shlex.join([str(python), "-m", module, *arguments])

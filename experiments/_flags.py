@@ -70,3 +70,23 @@ def get_board() -> deploy.Board:
     if not changes:
         return board
     return dataclasses.replace(board, name=f"{board.name} (changed)", **changes)
+
+
+def data_arguments() -> list[str]:
+    """The flags of the data set that were given, as a command line has them."""
+    return _given(DATASET, DATA_DIR, IMAGE_SIZE, GREY, SPLIT_SEED, always=DATASET)
+
+
+def board_arguments() -> list[str]:
+    """The flags of the board that were given, as a command line has them."""
+    return _given(BOARD, RAM_BYTES, FLASH_BYTES, always=BOARD)
+
+
+def _given(*holders: flags.FlagHolder, always: flags.FlagHolder) -> list[str]:
+    return [
+        f"--{holder.name}"
+        if holder.value is True
+        else f"--{holder.name}={holder.value}"
+        for holder in holders
+        if holder is always or holder.value != holder.default
+    ]

@@ -2,22 +2,17 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import pathlib
 import re
-import shlex
+import sys
 from typing import Any
 
-from absl import flags
-from rich.console import Console
+import numpy as np
 
-from experiments import _cli, _display, _results
-from spjax import data, deploy, report, search, training
+from experiments import _cli, _display, _flags, _results, _run_folder
+from spjax import data, deploy, genomes, report, search, training
 
-_FLAG_FILE = "flags.json"
-# These may differ when a run is resumed: where and how, not what.
-_FREE = ("trials", "workers", "run_dir", "resume", "data_dir", "download", "cache_dir")
 _IMAGE_PASSES = 500_000
 _MOST_EPOCHS = 30
 _LEAST_EPOCHS = 5
@@ -40,57 +35,10 @@ class Options:
     cache_dir: str | None
 
 
-def restore_flags(run_dir: str | None) -> None:
-    """Gives the flags the values that a run was started with.
-
-    Raises:
-      UsageError: if there is no such run, or a flag was given with another value.
-    """
-    if run_dir is None:
-        raise _cli.UsageError("--resume needs --run_dir=DIR, the run to go on with")
-    path = pathlib.Path(run_dir) / _FLAG_FILE
-    if not search.exists(run_dir) or not path.exists():
-        raise _cli.UsageError(
-            f"--run_dir={run_dir} holds no run to resume: leave --resume out to start "
-            "one there"
-        )
-    try:
-        stored = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise _cli.UsageError(f"{path} is damaged: {error}") from error
-    for name, value in stored.items():
-        if name not in flags.FLAGS:
-            raise _cli.UsageError(
-                f"{path} names the flag --{name}, which this version does not have: "
-                "resume the run with the version that started it"
-            )
-        flag = flags.FLAGS[name]
-        if not flag.present:
-            flag.value = value
-        elif name not in _FREE and flag.value != value:
-            raise _cli.UsageError(
-                f"--{name}={flag.value}: the run in {run_dir} was started with "
-                f"--{name}={value}; leave the flag out, or choose another --run_dir"
-            )
-
-
-def choose_run_dir(
-    run_dir: str | None, resume: bool, dataset: str, board: str
-) -> pathlib.Path:
-    """The run's folder; a fresh one under runs/ if none is named.
-
-    Raises:
-      UsageError: if the folder holds a run and is not to be resumed.
-    """
-    if run_dir is None:
-        name = re.sub(r"[^\w.-]+", "_", f"{dataset}-{board}").strip("_")
-        return _results.free_folder(f"runs/{name}")
-    if not resume and search.exists(run_dir):
-        raise _cli.UsageError(
-            f"--run_dir={run_dir} holds a run already: add --resume to go on with it, "
-            "or choose another folder"
-        )
-    return pathlib.Path(run_dir)
+def default_run_dir(dataset: str, board: str) -> pathlib.Path:
+    """Makes a fresh folder under runs/, named for what is searched."""
+    name = re.sub(r"[^\w.-]+", "_", f"{dataset}-{board}").strip("_")
+    return _results.free_folder(f"runs/{name}")
 
 
 def epochs_for(images: int) -> int:
@@ -109,12 +57,73 @@ def search_and_report(
     Returns:
       Exit status: 0 if a network fits the board, 1 if the search ended without one,
       130 if it was interrupted.
+
+    Raises:
+      UsageError: if the run's folder cannot be used, or is not the one asked for.
+      SearchError: if the search cannot go on.
+      ReportError: if the results cannot be written.
     """
     config = training.TrainConfig(
         epochs=options.epochs or epochs_for(len(dataset.train)),
         batch_size=options.batch_size,
         seed=options.seed,
     )
+    console = _display.make_console()
+    plan = (
+        f"{options.trials} trials of {config.epochs} epoch(s), {options.workers} "
+        f"worker(s), seed {options.seed}, into {run_dir}"
+    )
+    _display.say_what(console, dataset, board, options.memory_model, plan)
+    with _open_study(run_dir, dataset, board, config, options) as study:
+        head = _results.header(
+            dataset,
+            board,
+            memory_model=options.memory_model,
+            seed=options.seed,
+            flags=_cli.flag_values(),
+            started=study.info["started"],
+        )
+        try:
+            _save_data(run_dir, dataset)
+            _run(study, config, options, head, console)
+            rows, pick = _write(run_dir, study, head, dataset, tested=True)
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            if not study.num_trials:
+                _run_folder.take_back(run_dir)
+            else:
+                why = "interrupted" if interrupted else "stopped by an error"
+                finished = study.num_finished
+                _display.say_how_to_resume(console, run_dir, finished, why)
+            if study.num_finished:
+                # Whatever went wrong, the trials so far are there to look at.
+                with contextlib.suppress(Exception):
+                    _write(run_dir, study, head, dataset, tested=False)
+                    _display.say_where(console, run_dir)
+            if interrupted:
+                return _cli.EXIT_INTERRUPTED
+            if isinstance(error, search.InfeasibleError):
+                limits = " ".join(_flags.board_arguments())
+                raise _cli.UsageError(f"{limits}: {error}") from error
+            raise
+    _display.say_results(console, run_dir, rows, pick, head)
+    return _status(rows, pick)
+
+
+def _status(rows, pick):
+    """Exit status of a search that ended; says on standard error why it is not 0."""
+    if pick is not None and pick["feasible"]:
+        return 0
+    if any(row["status"] == "completed" for row in rows):
+        why = "raise --ram_bytes or --flash_bytes, or allow more --trials"
+    else:
+        why = f"no training came to its end; the first one: {rows[0]['reason']}"
+    limits = " ".join(_flags.board_arguments())
+    print(f"error: {limits}: none of {len(rows)} trial(s) fits: {why}", file=sys.stderr)
+    return _cli.EXIT_BUG
+
+
+def _open_study(run_dir, dataset, board, config, options):
     settings = search.Settings(
         input_shape=dataset.input_shape,
         num_classes=dataset.num_classes,
@@ -133,35 +142,43 @@ def search_and_report(
         "fingerprint": dataset.fingerprint,
         "board": board.name,
         "training": dataclasses.asdict(config),
+        "flags": _run_folder.identity(),
     }
-    console = Console()
-    _say_what(console, run_dir, dataset, board, config, options)
-    opened = search.load if options.resume else search.create
-    with opened(run_dir, settings, identity) as study:
-        report.write_json(run_dir / _FLAG_FILE, _cli.flag_values())
+    try:
+        if not options.resume:
+            # Before the run counts as set up: whoever finds it finds its flags.
+            run_dir.mkdir(parents=True, exist_ok=True)
+            _run_folder.remember_flags(run_dir)
+            return search.create(run_dir, settings, identity)
+        stored = search.read_run_file(run_dir)["config"]
+        if stored["fingerprint"] != dataset.fingerprint:
+            raise _cli.UsageError(
+                f"--dataset={dataset.name}: its images are not those that the run in "
+                f"{run_dir} was started with; bring those back, or choose another "
+                "--run_dir"
+            )
+        # Flags that this version has and the one that started the run had not.
+        identity["flags"] = stored["flags"]
+        study = search.load(run_dir, settings, identity)
+        _run_folder.remember_flags(run_dir)
+        return study
+    except OSError as error:
+        raise _cli.UsageError(
+            f"--run_dir={run_dir} cannot be made: {error.strerror or error}; choose "
+            "another folder"
+        ) from error
+    except (search.StudyError, report.ReportError) as error:
+        raise _cli.UsageError(f"--run_dir={run_dir}: {error}") from error
+
+
+def _save_data(run_dir, dataset):
+    try:
         data.save_arrays(dataset, search.data_folder(run_dir))
-        head = _results.header(
-            dataset,
-            board,
-            memory_model=options.memory_model,
-            seed=options.seed,
-            flags=_cli.flag_values(),
-            started=study.info["started"],
-        )
-        try:
-            _run(study, config, options, head, console)
-        except KeyboardInterrupt:
-            _explain_resume(console, study)
-            _write(run_dir, study, head, dataset, tested=False)
-            return _cli.EXIT_INTERRUPTED
-        except BaseException:
-            # Whatever went wrong, the trials so far are there to look at.
-            with contextlib.suppress(Exception):
-                _write(run_dir, study, head, dataset, tested=False)
-            raise
-        rows, pick = _write(run_dir, study, head, dataset, tested=True)
-    _print_results(console, run_dir, rows, pick, head)
-    return 0 if pick is not None and pick["feasible"] else _cli.EXIT_BUG
+    except OSError as error:
+        raise _cli.UsageError(
+            f"--run_dir={run_dir}: cannot write the images there: "
+            f"{error.strerror or error}; make room there or choose another folder"
+        ) from error
 
 
 def _run(study, config, options, head, console):
@@ -169,7 +186,7 @@ def _run(study, config, options, head, console):
         return search.TrialSpec(
             run_dir=str(study.run_dir),
             index=trial.index,
-            genome=_text(trial),
+            genome=genomes.to_json(trial.genome),
             config=config,
             init=_weights_of(study, trial.parent),
         )
@@ -182,12 +199,6 @@ def _run(study, config, options, head, console):
     ):
         for event in search.run(study, pool, search.run_trial, specify, options.trials):
             display.show(event, head, limits)
-
-
-def _text(trial):
-    from spjax import genomes
-
-    return genomes.to_json(trial.genome)
 
 
 def _weights_of(study, parent):
@@ -218,8 +229,6 @@ def _add_hypervolume(rows: list[dict[str, Any]], settings: search.Settings) -> N
 
     The reference point is the chance error and the board's limits.
     """
-    import numpy as np
-
     reference = np.array([settings.chance_error, *settings.objective_limits()[1:]])
     points = np.zeros((0, 3))
     for row in rows:
@@ -228,63 +237,3 @@ def _add_hypervolume(rows: list[dict[str, Any]], settings: search.Settings) -> N
             points = np.vstack([points, point])
             points = points[search.non_dominated(points)]
         row["hypervolume"] = search.hypervolume(points / reference, np.ones(3))
-
-
-def _say_what(console, run_dir, dataset, board, config, options):
-    sizes = dataset.describe()["sizes"]
-    shape = "x".join(map(str, dataset.input_shape))
-    console.print(
-        f"data   {dataset.name}: {shape}, {dataset.num_classes} classes, "
-        f"{sizes['train']:,} training, {sizes['validation']:,} validation, "
-        f"{sizes['test']:,} test images",
-        highlight=False,
-    )
-    console.print(
-        f"board  {board.name}: {options.memory_model} <= {board.ram_bytes:,} bytes, "
-        f"model_size_nonzero <= {board.flash_bytes:,} bytes (sparse indices, code and "
-        "stack not counted)",
-        highlight=False,
-    )
-    console.print(
-        f"search {options.trials} trials of {config.epochs} epochs, "
-        f"{options.workers} worker(s), seed {options.seed}, into {run_dir}",
-        highlight=False,
-    )
-
-
-def _explain_resume(console, study):
-    command = shlex.join(
-        ["python", "-m", "experiments.search", f"--run_dir={study.run_dir}", "--resume"]
-    )
-    console.print(
-        f"interrupted: {study.num_finished} trials are stored; go on with\n  {command}",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _print_results(console, run_dir, rows, pick, head):
-    console.print()
-    console.print(report.front_table(rows, head, width=console.width))
-    if pick is None or not pick["feasible"]:
-        console.print(
-            f"no trial fits {head['board']['name']}: allow more --trials, or raise "
-            "--ram_bytes or --flash_bytes"
-        )
-    else:
-        console.print(
-            f"pick   trial {pick['index']}: validation error "
-            f"{pick['validation_error']:.2%}, test error {pick['test_error']:.2%}, "
-            f"model_size_nonzero {pick['model_size_nonzero']:,} bytes (indices not "
-            f"counted), {head['memory_model']} {pick[head['memory_model']]:,} bytes",
-            highlight=False,
-        )
-        genome = search.trial_folder(run_dir, pick["index"]) / "genome.json"
-        console.print(
-            f"next   python -m experiments.train --genome={genome} "
-            f"--dataset={head['dataset']['name']}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    for name in ("front.png", "report.html", "front.json", "best.json", "trials.csv"):
-        console.print(f"wrote  {run_dir / name}", highlight=False, soft_wrap=True)

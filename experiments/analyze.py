@@ -1,4 +1,4 @@
-"""Prints what an inference function needs on a microcontroller, layer by layer.
+r"""Prints what an inference function needs on a microcontroller, layer by layer.
 
 A genome (its network as it would be deployed, batch norm folded)::
 
@@ -29,10 +29,12 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import _cli
+from experiments import _cli, _genome_file
 from spjax import analysis, genomes, networks
 
-_GENOME = flags.DEFINE_string("genome", None, "Genome, as a JSON file.")
+_GENOME = flags.DEFINE_string(
+    "genome", None, "Genome: its JSON file, or a search's best.json."
+)
 _FUNCTION = flags.DEFINE_string(
     "function", None, "Instead of a genome: a JAX function, `module:name`."
 )
@@ -103,7 +105,7 @@ def _traced() -> analysis.Program:
 def _traced_genome(shape: tuple[int, int, int]) -> analysis.Program:
     if _PARAMS.value is not None:
         raise _cli.UsageError("--params goes with --function; use --weights=FILE.npz.")
-    genome = _read_genome(_GENOME.value)
+    genome = _genome_file.read_genome(_GENOME.value)
     try:
         genomes.validate(genome, shape)
     except genomes.GenomeError as error:
@@ -118,19 +120,6 @@ def _traced_genome(shape: tuple[int, int, int]) -> analysis.Program:
     fn = networks.inference_function(genome, _CLASSES.value)
     x = jax.ShapeDtypeStruct((1, *deployed), np.float32)
     return analysis.trace(fn, variables, x)
-
-
-def _read_genome(path: str) -> genomes.Genome:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return genomes.from_json(file.read())
-    except OSError as error:
-        raise _cli.UsageError(
-            f"--genome={path} cannot be read ({error.strerror}); give a JSON file that"
-            " a search wrote."
-        ) from error
-    except (UnicodeDecodeError, genomes.GenomeError) as error:
-        raise _cli.UsageError(f"--genome={path} is no genome: {error}") from error
 
 
 def _shape(text: str | None) -> tuple[int, int, int]:

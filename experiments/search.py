@@ -1,4 +1,4 @@
-"""Searches networks for a board: data in, a Pareto front out.
+r"""Searches networks for a board: data in, a Pareto front out.
 
     python -m experiments.search                       # digits, uno: a few minutes
     python -m experiments.search --dataset=mnist --board=microbit --trials=100 \
@@ -10,6 +10,7 @@ the flags that it was started with. A larger ``--trials`` prolongs it.
 """
 
 import os
+import pathlib
 import signal
 from collections.abc import Sequence
 
@@ -66,21 +67,29 @@ _CACHE_DIR = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> int:
     """Runs or resumes a search, then writes and prints its results."""
     del argv
-    from experiments import _search_run
+    from experiments import _run_folder, _search_run
 
     # A batch system's stop is a Ctrl-C: what is there is stored and can be resumed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    resume = False
     if _RESUME.value:
-        _search_run.restore_flags(_RUN_DIR.value)
-    run_dir = _search_run.choose_run_dir(
-        _RUN_DIR.value, _RESUME.value, _flags.DATASET.value, _flags.BOARD.value
-    )
+        resume = _run_folder.restore_flags(_RUN_DIR.value)
+    if _RUN_DIR.value is not None and not resume:
+        _run_folder.check_new(
+            _RUN_DIR.value, "add --resume to go on with it, or choose another folder"
+        )
     board = _flags.get_board()
     dataset = _flags.load_dataset()
+    # Made last, so that a mistake in the other flags leaves no empty folder.
+    run_dir = (
+        _search_run.default_run_dir(_flags.DATASET.value, _flags.BOARD.value)
+        if _RUN_DIR.value is None
+        else pathlib.Path(_RUN_DIR.value)
+    )
     options = _search_run.Options(
         trials=_TRIALS.value,
         workers=_WORKERS.value,
-        resume=_RESUME.value,
+        resume=resume,
         seed=_SEED.value,
         epochs=_EPOCHS.value,
         batch_size=_BATCH_SIZE.value,

@@ -1,4 +1,4 @@
-"""Trains one genome longer than a search does, over several seeds.
+r"""Trains one genome longer than a search does, over several seeds.
 
     python -m experiments.train --genome=runs/mnist/front/0012/genome.json \
         --dataset=mnist --epochs=60 --seeds=3 --run_dir=runs/mnist-0012
@@ -12,6 +12,8 @@ from weights instead of fresh ones: those of the search, say.
 import dataclasses
 import json
 import pathlib
+import signal
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +21,7 @@ from absl import flags
 from rich import console as rich_console
 from rich import progress as rich_progress
 
-from experiments import _cli, _flags, _results
+from experiments import _cli, _display, _flags, _genome_file, _results, _run_folder
 from spjax import data, genomes, networks, report, search, training
 
 flags.adopt_module_key_flags(_flags)
@@ -42,24 +44,36 @@ _AUGMENT_SHIFT = flags.DEFINE_integer(
 _MEMORY_MODEL = flags.DEFINE_enum(
     "memory_model", "input_output", search.MEMORY_MODELS, "Which working memory."
 )
-_RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder for the results.")
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "Folder for the results; runs/train-GENOME_ID if not given."
+)
 
 
 def main(argv: Sequence[str]) -> int:
     """Trains once per seed, then writes and prints the results."""
     del argv
+    # A batch system's stop is a Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = _results.now()
-    genome = _read_genome()
-    if _INIT.value is not None:
-        networks.load_tree(_INIT.value)  # A bad file is better found before training.
+    genome = _wanted_genome()
+    if _RUN_DIR.value is not None:
+        _run_folder.check_new(_RUN_DIR.value)
     board = _flags.get_board()
     dataset = _flags.load_dataset()
-    genomes.validate(genome, dataset.input_shape)
-    run_dir = _new_folder()
-    data.save_arrays(dataset, search.data_folder(run_dir))
-    search.start_worker(str(run_dir / "cache"))
+    _check_fit(genome, dataset)
+    if _INIT.value is not None:
+        _check_init(genome, dataset)
+    run_dir = _make_folder(genome)
+    try:
+        data.save_arrays(dataset, search.data_folder(run_dir))
+        search.start_worker(str(run_dir / "cache"))
+    except OSError as error:
+        raise _cli.UsageError(
+            f"--run_dir={run_dir} cannot be written: {error.strerror or error}; make "
+            "room there or choose another folder"
+        ) from error
 
-    rows = _train_all(genome, run_dir, dataset, board)
+    rows = _train_all(genome, run_dir, board)
     head = _results.header(
         dataset,
         board,
@@ -70,123 +84,186 @@ def main(argv: Sequence[str]) -> int:
     )
     # Every seed is tested, on the front or not: a mean needs them all.
     tested = _results.ReadOnce(dataset)
-    for row in rows:
+    done = [row for row in rows if row["status"] == "completed"]
+    for row in done:
         row["test_error"] = _results.test_error(run_dir, row, tested)
+    head["summary"] = summary(done, _MEMORY_MODEL.value)
     _results.write_results(run_dir, rows, head, tested)
-    _print(rows, head, run_dir)
-    return 0
+    return _say(rows, head, run_dir)
 
 
-def _read_genome() -> genomes.Genome:
+def summary(rows: Sequence[dict], memory_model: str) -> dict[str, dict[str, float]]:
+    """Mean and spread of the figures over trainings of one genome.
+
+    Args:
+      rows: one per training.
+      memory_model: the working memory that was asked for.
+
+    Returns:
+      ``mean``, ``standard_deviation`` (of the sample, n - 1; 0 for one training) and
+      ``count`` by figure; empty without rows.
+    """
+    if not rows:
+        return {}
+    figures = {}
+    for name in ("validation_error", "test_error", "model_size_nonzero", memory_model):
+        values = np.array([row[name] for row in rows], float)
+        figures[name] = {
+            "mean": float(values.mean()),
+            "standard_deviation": float(values.std(ddof=1)) if len(rows) > 1 else 0.0,
+            "count": len(rows),
+        }
+    return figures
+
+
+def _wanted_genome() -> genomes.Genome:
+    """The genome of --genome, with the flags' genes in place."""
     if _GENOME.value is None:
         raise _cli.UsageError("--genome is missing: give a genome's JSON file")
-    try:
-        text = pathlib.Path(_GENOME.value).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _cli.UsageError(
-            f"--genome={_GENOME.value} cannot be read: {error}"
-        ) from error
-    genome = genomes.from_json(text)
-    changes = {
-        name: flag.value
-        for name, flag in (("sparsity", _SPARSITY), ("learning_rate", _LEARNING_RATE))
-        if flag.value is not None
-    }
-    genes = dataclasses.replace(genome.training, **changes)
+    genome = _genome_file.read_genome(_GENOME.value)
+    genes = genome.training
+    if _SPARSITY.value is not None:
+        # A genome without pruning has no sparsity to change.
+        kind = "weight" if genes.pruning == "none" else genes.pruning
+        genes = dataclasses.replace(genes, pruning=kind, sparsity=_SPARSITY.value)
+    if _LEARNING_RATE.value is not None:
+        genes = dataclasses.replace(genes, learning_rate=_LEARNING_RATE.value)
     return genomes.canonical(dataclasses.replace(genome, training=genes))
 
 
-def _new_folder() -> pathlib.Path:
-    if _RUN_DIR.value is None:
-        return _results.free_folder(f"runs/train-{pathlib.Path(_GENOME.value).stem}")
-    run_dir = pathlib.Path(_RUN_DIR.value)
-    if (run_dir / "trials").exists():
+def _check_fit(genome: genomes.Genome, dataset: data.Dataset) -> None:
+    try:
+        genomes.validate(genome, dataset.input_shape)
+    except genomes.GenomeError as error:
+        shape = "x".join(map(str, dataset.input_shape))
         raise _cli.UsageError(
-            f"--run_dir={run_dir} holds results already: choose another folder"
+            f"--genome={_GENOME.value} does not fit the {shape} images of --dataset="
+            f"{dataset.name}: {error}; give the data set that it was searched on, with "
+            "the same --image_size and --grey"
+        ) from error
+
+
+def _check_init(genome: genomes.Genome, dataset: data.Dataset) -> None:
+    """A file of other weights is better found before training."""
+    given = networks.flatten(networks.load_tree(_INIT.value))
+    shape = genomes.deployed_shape(genome, dataset.input_shape)
+    wanted = networks.flatten(
+        networks.init_variables(genome, shape, dataset.num_classes, 0)
+    )
+    fitting = [
+        name
+        for name, array in wanted.items()
+        if name in given and given[name].shape == array.shape
+    ]
+    if not any(name.startswith("params/") for name in fitting):
+        raise _cli.UsageError(
+            f"--init={_INIT.value} holds no weights of --genome={_GENOME.value}: give "
+            "the weights.npz that lies beside it"
         )
-    run_dir.mkdir(parents=True, exist_ok=True)
+    if len(fitting) < len(wanted):
+        print(
+            f"note: --init={_INIT.value}: {len(fitting)} of {len(wanted)} tensors have "
+            "the genome's shape; of the others, what overlaps is taken over"
+        )
+
+
+def _make_folder(genome: genomes.Genome) -> pathlib.Path:
+    if _RUN_DIR.value is None:
+        return _results.free_folder(f"runs/train-{genomes.genome_id(genome)}")
+    run_dir = pathlib.Path(_RUN_DIR.value)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cli.UsageError(
+            f"--run_dir={run_dir} cannot be made: {error.strerror or error}; choose "
+            "another folder"
+        ) from error
     return run_dir
 
 
-def _train_all(genome, run_dir, dataset, board):
+def _train_all(genome, run_dir, board):
     """One row per seed, as the search makes one per trial."""
-    limits = {
-        _MEMORY_MODEL.value: board.ram_bytes,
-        "model_size_nonzero": board.flash_bytes,
-    }
     rows = []
     with _bar() as bar:
         task = bar.add_task("training", total=_SEEDS.value * _EPOCHS.value)
-
-        def advance(report):
-            text = f"seed {config.seed}: error {report['validation_error']:.2%}"
-            bar.update(task, advance=1, description=text)
-
         for index in range(_SEEDS.value):
-            config = training.TrainConfig(
-                epochs=_EPOCHS.value,
-                batch_size=_BATCH_SIZE.value,
-                seed=_SEED.value + index,
-                augment_shift=_AUGMENT_SHIFT.value,
-            )
+            seed = _SEED.value + index
+
+            def advance(report, seed=seed):
+                text = f"seed {seed}: error {report['validation_error']:.2%}"
+                bar.update(task, advance=1, description=text)
+
             spec = search.TrialSpec(
                 run_dir=str(run_dir),
                 index=index,
                 genome=genomes.to_json(genome),
                 init=_INIT.value,
-                config=config,
+                config=training.TrainConfig(
+                    epochs=_EPOCHS.value,
+                    batch_size=_BATCH_SIZE.value,
+                    seed=seed,
+                    augment_shift=_AUGMENT_SHIFT.value,
+                ),
             )
             figures = search.run_trial(spec, advance)
-            feasible = all(figures[name] <= limit for name, limit in limits.items())
             rows.append(
                 {
                     "index": index,
                     "status": "failed" if figures["diverged"] else "completed",
-                    "reason": "training diverged" if figures["diverged"] else None,
+                    "reason": "the training diverged" if figures["diverged"] else None,
                     "genome_id": genomes.genome_id(genome),
                     "genome": json.loads(genomes.to_json(genome)),
                     "parent": None,
-                    "edit": f"seed {config.seed}",
-                    "feasible": feasible,
+                    "edit": f"seed {seed}",
                     **figures,
                 }
             )
-    done = [row for row in rows if row["status"] == "completed"]
     objectives = ("validation_error", "model_size_nonzero", _MEMORY_MODEL.value)
-    values = np.array([[row[name] for name in objectives] for row in done])
-    front = search.non_dominated(values) if done else ()
-    for row in rows:
-        row["on_front"] = False
-    for row, on_front in zip(done, front, strict=True):
-        row["on_front"] = bool(on_front)
-    return rows
+    limits = {
+        _MEMORY_MODEL.value: board.ram_bytes,
+        "model_size_nonzero": board.flash_bytes,
+    }
+    return search.annotate(rows, objectives, limits)
 
 
 def _bar():
+    console = rich_console.Console(stderr=True)
     return rich_progress.Progress(
         rich_progress.TextColumn("{task.description}"),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TextColumn("epochs"),
         rich_progress.TimeRemainingColumn(),
-        console=rich_console.Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
     )
 
 
-def _print(rows, head, run_dir):
-    console = rich_console.Console()
+def _say(rows, head, run_dir):
+    """Prints each training, mean and spread; returns the exit status."""
+    console = _display.make_console()
     for row in rows:
         console.print(report.trial_line(row, head), soft_wrap=True)
-    names = ("validation_error", "test_error", "model_size_nonzero")
-    for name in (*names, _MEMORY_MODEL.value):
-        values = np.array([row[name] for row in rows], float)
-        spread = values.std(ddof=1) if len(values) > 1 else 0.0
-        unit = "" if name.endswith("error") else " bytes"
-        print(
-            f"{name}: mean {values.mean():.6g}{unit}, standard deviation "
-            f"{spread:.2g} over {len(values)} seed(s)"
+    for name, figure in head["summary"].items():
+        share = name.endswith("error")
+        mean, spread = (
+            f"{figure[key]:.2%}" if share else f"{figure[key]:,.1f}"
+            for key in ("mean", "standard_deviation")
         )
-    print(f"results: {run_dir}/front.json, best.json, trials.csv, report.html")
+        _display.say(
+            console,
+            f"{name}: mean {mean}, standard deviation {spread}"
+            f"{'' if share else ' bytes'}, over {figure['count']} seed(s)",
+        )
+    _display.say_where(console, run_dir)
+    if head["summary"]:
+        return 0
+    print(
+        f"error: --learning_rate={rows[0]['genome']['training']['learning_rate']}: all "
+        f"{len(rows)} training(s) diverged: give a smaller --learning_rate",
+        file=sys.stderr,
+    )
+    return _cli.EXIT_BUG
 
 
 if __name__ == "__main__":
