@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 import spjax
 from spjax import data, deploy, genomes, networks, report, search, training
 
@@ -81,6 +83,30 @@ def test_error(run_dir: pathlib.Path, row: dict, dataset: data.Dataset) -> float
     )
     report.write_json(kept, {"test_error": error, "images": dataset.test_size})
     return error
+
+
+def summary(rows: Sequence[dict], memory_model: str) -> dict[str, dict[str, float]]:
+    """Mean and spread of the figures over trainings of one genome.
+
+    Args:
+      rows: one per training.
+      memory_model: the working memory that was asked for.
+
+    Returns:
+      ``mean``, ``standard_deviation`` (of the sample, n - 1; 0 for one training) and
+      ``count`` by figure; empty without rows.
+    """
+    if not rows:
+        return {}
+    figures = {}
+    for name in ("validation_error", "test_error", "model_size_nonzero", memory_model):
+        values = np.array([row[name] for row in rows], float)
+        figures[name] = {
+            "mean": float(values.mean()),
+            "standard_deviation": float(values.std(ddof=1)) if len(rows) > 1 else 0.0,
+            "count": len(rows),
+        }
+    return figures
 
 
 def deployed_network(run_dir: pathlib.Path, index: int) -> tuple[Any, dict]:

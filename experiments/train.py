@@ -1,6 +1,6 @@
 r"""Trains one genome longer than a search does, over several seeds.
 
-    python -m experiments.train --genome=runs/mnist/front/0012/genome.json \
+    python -m experiments.train --genome=runs/mnist/front/0012/searched.json \
         --dataset=mnist --epochs=60 --seeds=3 --run_dir=runs/mnist-0012
 
 writes what a search writes (``front.json``, ``best.json``, ``trials.csv``,
@@ -16,7 +16,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-import numpy as np
 from absl import flags
 from rich import console as rich_console
 from rich import progress as rich_progress
@@ -87,33 +86,9 @@ def main(argv: Sequence[str]) -> int:
     done = [row for row in rows if row["status"] == "completed"]
     for row in done:
         row["test_error"] = _results.test_error(run_dir, row, tested)
-    head["summary"] = summary(done, _MEMORY_MODEL.value)
+    head["summary"] = _results.summary(done, _MEMORY_MODEL.value)
     _results.write_results(run_dir, rows, head, tested)
     return _say(rows, head, run_dir)
-
-
-def summary(rows: Sequence[dict], memory_model: str) -> dict[str, dict[str, float]]:
-    """Mean and spread of the figures over trainings of one genome.
-
-    Args:
-      rows: one per training.
-      memory_model: the working memory that was asked for.
-
-    Returns:
-      ``mean``, ``standard_deviation`` (of the sample, n - 1; 0 for one training) and
-      ``count`` by figure; empty without rows.
-    """
-    if not rows:
-        return {}
-    figures = {}
-    for name in ("validation_error", "test_error", "model_size_nonzero", memory_model):
-        values = np.array([row[name] for row in rows], float)
-        figures[name] = {
-            "mean": float(values.mean()),
-            "standard_deviation": float(values.std(ddof=1)) if len(rows) > 1 else 0.0,
-            "count": len(rows),
-        }
-    return figures
 
 
 def _wanted_genome() -> genomes.Genome:
@@ -158,7 +133,7 @@ def _check_init(genome: genomes.Genome, dataset: data.Dataset) -> None:
     if not any(name.startswith("params/") for name in fitting):
         raise _cli.UsageError(
             f"--init={_INIT.value} holds no weights of --genome={_GENOME.value}: give "
-            "the weights.npz that lies beside it"
+            "the weights.npz of a network with its genome"
         )
     if len(fitting) < len(wanted):
         print(

@@ -1,0 +1,192 @@
+"""How a search ends, well and otherwise; trials without training, in one process."""
+
+import csv
+import dataclasses
+import json
+import sys
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from experiments import _cli, _run_folder, _search_run, search
+from spjax import data, report
+from spjax import search as search_room
+from tests.experiments import small
+
+assert search  # Defines the flags.
+
+
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["experiments.search"])
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["search"])
+    monkeypatch.setattr(search_room, "WorkerPool", small.OneProcess)
+    monkeypatch.setattr(search_room, "run_trial", small.quick_trial)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    return data.load(small.write_npz(path))
+
+
+def _search(run_dir, dataset, board=small.UNO, **options):
+    if options.get("resume"):
+        with flagsaver.as_parsed(run_dir=str(run_dir)):
+            assert _run_folder.restore_flags(str(run_dir))
+    options = dataclasses.replace(small.OPTIONS, **options)
+    return _search_run.search_and_report(run_dir, dataset, board, options)
+
+
+def _json(path):
+    return json.loads(path.read_text())
+
+
+def _rows(run_dir):
+    with open(run_dir / "trials.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _raise_at(monkeypatch, index, error):
+    """Makes trial ``index`` raise when it is first run."""
+    left = [error]
+
+    def trial(spec, progress):
+        if spec.index == index and left:
+            raise left.pop()
+        return small.quick_trial(spec, progress)
+
+    monkeypatch.setattr(search_room, "run_trial", trial)
+
+
+def test_interrupted_and_resumed(tmp_path, dataset, monkeypatch, capsys):
+    log = []
+    counted = small.Counted(dataset, log).dataset
+    _raise_at(monkeypatch, 2, KeyboardInterrupt())
+    assert _search(tmp_path, counted) == _cli.EXIT_INTERRUPTED
+    shown = capsys.readouterr().out
+    assert "interrupted: 2 trial(s) are stored" in shown
+    assert f"-m experiments.search --run_dir={tmp_path} --resume" in shown
+    front = _json(tmp_path / "front.json")
+    assert front["header"]["unfinished"] is True and front["points"]
+    assert all("test_error" not in point for point in front["points"])
+    assert len(_rows(tmp_path)) == 2
+
+    def trial(spec, progress):
+        log.append(spec.index)
+        return small.quick_trial(spec, progress)
+
+    monkeypatch.setattr(search_room, "run_trial", trial)
+    assert _search(tmp_path, counted, resume=True) == 0
+    # The test split is read once, when all trials have ended.
+    assert log == [2, 3, "test"]
+    front = _json(tmp_path / "front.json")
+    assert "unfinished" not in front["header"]
+    assert all(0 <= point["test_error"] <= 1 for point in front["points"])
+    rows = _rows(tmp_path)
+    assert [row["index"] for row in rows] == ["0", "1", "2", "3"]
+    assert len({row["genome_id"] for row in rows}) == 4
+
+    # Once more: nothing to do but to write the results. Then two trials more.
+    assert _search(tmp_path, counted, resume=True) == 0
+    assert log == [2, 3, "test"] and _rows(tmp_path) == rows
+    assert _search(tmp_path, counted, resume=True, trials=6) == 0
+    assert log[3:5] == [4, 5]
+    more = _rows(tmp_path)
+    assert [row["index"] for row in more] == list("012345")
+    for old, new in zip(rows, more, strict=False):
+        changing = {"on_front", "test_error", "files"}
+        assert {k: v for k, v in old.items() if k not in changing} == {
+            k: v for k, v in new.items() if k not in changing
+        }
+    points = _json(tmp_path / "front.json")["points"]
+    assert {path.name for path in (tmp_path / "front").iterdir()} == {
+        f"{point['index']:04d}" for point in points
+    }
+
+
+def test_a_full_disk_costs_no_trial(tmp_path, dataset, monkeypatch, capsys):
+    _raise_at(monkeypatch, 1, OSError(28, "No space left on device"))
+    with pytest.raises(search_room.SearchError, match="trial 1 .*No space.* resume"):
+        _search(tmp_path, dataset)
+    assert "stopped by an error: 1 trial(s) are stored" in capsys.readouterr().out
+    assert [row["status"] for row in _rows(tmp_path)] == ["completed"]
+    assert _search(tmp_path, dataset, resume=True) == 0
+    assert [row["status"] for row in _rows(tmp_path)] == ["completed"] * 4
+
+
+def test_results_that_cannot_be_written_are_written_later(tmp_path, dataset):
+    (tmp_path / "front.json").mkdir()  # No file can take its place.
+    with pytest.raises(report.ReportError, match=r"cannot write .*front\.json"):
+        _search(tmp_path, dataset, trials=2)
+    (tmp_path / "front.json").rmdir()
+    assert _search(tmp_path, dataset, trials=2, resume=True) == 0
+    assert len(_rows(tmp_path)) == 2 and _json(tmp_path / "front.json")["points"]
+
+
+def test_interrupted_before_any_trial_has_ended(tmp_path, dataset, monkeypatch):
+    _raise_at(monkeypatch, 0, KeyboardInterrupt())
+    assert _search(tmp_path, dataset, trials=1) == _cli.EXIT_INTERRUPTED
+    assert not (tmp_path / "front.json").exists()
+    assert _search(tmp_path, dataset, trials=1, resume=True) == 0
+
+
+def test_limits_that_nothing_can_meet(tmp_path, dataset):
+    impossible = dataclasses.replace(small.UNO, ram_bytes=1)
+    with (
+        flagsaver.as_parsed(ram_bytes="1"),
+        pytest.raises(_cli.UsageError, match="^--board=uno --ram_bytes=1: no network"),
+    ):
+        _search(tmp_path, dataset, impossible)
+    # Nothing was searched: the folder is free for other limits.
+    _run_folder.check_new(str(tmp_path))
+    assert _search(tmp_path, dataset, trials=1) == 0
+
+
+def test_a_search_without_a_single_network_is_no_success(
+    tmp_path, dataset, monkeypatch, capsys
+):
+    def trial(spec, progress):
+        raise ValueError(f"odd network {spec.index}")
+
+    monkeypatch.setattr(search_room, "run_trial", trial)
+    assert _search(tmp_path, dataset, trials=2) == _cli.EXIT_BUG
+    error = capsys.readouterr().err
+    assert error.startswith("error: --board=uno: none of 2 trial(s) fits")
+    assert "odd network 0" in error and error.count("\n") == 1
+    assert _json(tmp_path / "front.json")["points"] == []
+    assert _json(tmp_path / "best.json")["point"] is None
+    assert [row["status"] for row in _rows(tmp_path)] == ["failed", "failed"]
+
+
+def test_a_run_goes_on_with_its_own_images_only(tmp_path, dataset):
+    assert _search(tmp_path / "run", dataset, trials=1) == 0
+    # The same name, other contents.
+    other = data.load(small.write_npz(tmp_path / "other.npz", seed=7))
+    other = dataclasses.replace(other, name=dataset.name)
+    with pytest.raises(_cli.UsageError, match=f"--dataset={dataset.name}: its images"):
+        _search(tmp_path / "run", other, trials=1, resume=True)
+    with pytest.raises(_cli.UsageError, match=f"--run_dir={tmp_path}.*seed"):
+        _search(tmp_path / "run", dataset, trials=1, seed=1, resume=True)
+    assert _search(tmp_path / "run", dataset, trials=1, resume=True) == 0
+
+
+def test_a_folder_in_use_and_folders_that_cannot_be(tmp_path, dataset):
+    with (
+        search_room.create(tmp_path / "run", search_room.Settings((8, 8, 1), 3)),
+        pytest.raises(
+            _cli.UsageError, match=f"--run_dir={tmp_path}/run: .*run already"
+        ),
+    ):
+        _search(tmp_path / "run", dataset)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(_cli.UsageError, match="--run_dir=.*/file/run cannot be made"):
+        _search(tmp_path / "file" / "run", dataset)
+
+
+def test_epochs_shrink_with_the_number_of_images():
+    assert _search_run.epochs_for(1150) == 30
+    assert _search_run.epochs_for(50_000) == 10
+    assert _search_run.epochs_for(1_000_000) == 5
