@@ -114,6 +114,8 @@ def quiet_libraries() -> None:
     """Keeps the notices of libraries out of a program's output."""
     warnings.filterwarnings("ignore")
     logging.getLogger("jax").setLevel(logging.ERROR)
+    # First use on a machine: "generated new fontManager".
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments import _cli, _display, _flags, _results, _run_folder
+from experiments import _cli, _display, _flags, _interrupts, _results, _run_folder
 from spjax import data, deploy, genomes, report, search, training
 
-_IMAGE_PASSES = 500_000
+_IMAGE_PASSES = 1_500_000
 _MOST_EPOCHS = 30
 _LEAST_EPOCHS = 5
 
@@ -51,8 +51,16 @@ def search_and_report(
     dataset: data.Dataset,
     board: deploy.Board,
     options: Options,
+    interrupts: _interrupts.Interrupts,
 ) -> int:
     """Runs the search, writes the results and prints them.
+
+    Args:
+      run_dir: the run's folder.
+      dataset: what to search on.
+      board: its limits are those of the search.
+      options: the other flags.
+      interrupts: asked between two events of the search.
 
     Returns:
       Exit status: 0 if a network fits the board, 1 if the search ended without one,
@@ -85,7 +93,7 @@ def search_and_report(
         )
         try:
             _save_data(run_dir, dataset)
-            _run(study, config, options, head, console)
+            _run(study, config, options, head, console, interrupts)
             rows, pick = _write(run_dir, study, head, dataset, tested=True)
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
@@ -181,7 +189,7 @@ def _save_data(run_dir, dataset):
         ) from error
 
 
-def _run(study, config, options, head, console):
+def _run(study, config, options, head, console, interrupts):
     def specify(trial: search.Trial) -> search.TrialSpec:
         return search.TrialSpec(
             run_dir=str(study.run_dir),
@@ -196,8 +204,10 @@ def _run(study, config, options, head, console):
     with (
         search.WorkerPool(options.workers, search.start_worker, (folder,)) as pool,
         _display.Display(console, options.trials, study.num_finished) as display,
+        interrupts.held(),
     ):
         for event in search.run(study, pool, search.run_trial, specify, options.trials):
+            interrupts.check()
             display.show(event, head, limits)
 
 

@@ -11,12 +11,11 @@ the flags that it was started with. A larger ``--trials`` prolongs it.
 
 import os
 import pathlib
-import signal
 from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import _cli, _flags
+from experiments import _cli, _flags, _interrupts
 
 # The rest is imported in functions: worker processes import this module again.
 
@@ -37,7 +36,7 @@ _EPOCHS = flags.DEFINE_integer(
     "epochs",
     None,
     "Passes over the data a trial; if not given 30, or less on large sets "
-    "(500,000 images in all, at least 5 passes).",
+    "(1,500,000 images in all, at least 5 passes).",
     lower_bound=1,
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images a step.", lower_bound=1)
@@ -69,8 +68,8 @@ def main(argv: Sequence[str]) -> int:
     del argv
     from experiments import _run_folder, _search_run
 
-    # A batch system's stop is a Ctrl-C: what is there is stored and can be resumed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts = _interrupts.Interrupts()
+    interrupts.install()
     resume = False
     if _RESUME.value:
         resume = _run_folder.restore_flags(_RUN_DIR.value)
@@ -99,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
         random_share=_RANDOM_SHARE.value,
         cache_dir=_CACHE_DIR.value,
     )
-    return _search_run.search_and_report(run_dir, dataset, board, options)
+    return _search_run.search_and_report(run_dir, dataset, board, options, interrupts)
 
 
 if __name__ == "__main__":

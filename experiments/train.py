@@ -12,7 +12,6 @@ from weights instead of fresh ones: those of the search, say.
 import dataclasses
 import json
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +19,15 @@ from absl import flags
 from rich import console as rich_console
 from rich import progress as rich_progress
 
-from experiments import _cli, _display, _flags, _genome_file, _results, _run_folder
+from experiments import (
+    _cli,
+    _display,
+    _flags,
+    _genome_file,
+    _interrupts,
+    _results,
+    _run_folder,
+)
 from spjax import data, genomes, networks, report, search, training
 
 flags.adopt_module_key_flags(_flags)
@@ -51,8 +58,8 @@ _RUN_DIR = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> int:
     """Trains once per seed, then writes and prints the results."""
     del argv
-    # A batch system's stop is a Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts = _interrupts.Interrupts()
+    interrupts.install()
     started = _results.now()
     genome = _wanted_genome()
     if _RUN_DIR.value is not None:
@@ -72,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
             "room there or choose another folder"
         ) from error
 
-    rows = _train_all(genome, run_dir, board)
+    rows = _train_all(genome, run_dir, board, interrupts)
     head = _results.header(
         dataset,
         board,
@@ -156,15 +163,16 @@ def _make_folder(genome: genomes.Genome) -> pathlib.Path:
     return run_dir
 
 
-def _train_all(genome, run_dir, board):
+def _train_all(genome, run_dir, board, interrupts):
     """One row per seed, as the search makes one per trial."""
     rows = []
-    with _bar() as bar:
+    with _bar() as bar, interrupts.held():
         task = bar.add_task("training", total=_SEEDS.value * _EPOCHS.value)
         for index in range(_SEEDS.value):
             seed = _SEED.value + index
 
             def advance(report, seed=seed):
+                interrupts.check()
                 text = f"seed {seed}: error {report['validation_error']:.2%}"
                 bar.update(task, advance=1, description=text)
 

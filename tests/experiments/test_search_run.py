@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments import _cli, _run_folder, _search_run, search
+from experiments import _cli, _interrupts, _run_folder, _search_run, search
 from spjax import data, report
 from spjax import search as search_room
 from tests.experiments import small
@@ -37,7 +37,9 @@ def _search(run_dir, dataset, board=small.UNO, **options):
         with flagsaver.as_parsed(run_dir=str(run_dir)):
             assert _run_folder.restore_flags(str(run_dir))
     options = dataclasses.replace(small.OPTIONS, **options)
-    return _search_run.search_and_report(run_dir, dataset, board, options)
+    return _search_run.search_and_report(
+        run_dir, dataset, board, options, _interrupts.Interrupts()
+    )
 
 
 def _json(path):
