@@ -4,7 +4,7 @@ import math
 
 import torch
 from gpytorch.constraints import GreaterThan
-from gpytorch.kernels import Kernel, ScaleKernel
+from gpytorch.kernels import Kernel, MaternKernel, ScaleKernel
 from gpytorch.priors import GammaPrior, LogNormalPrior
 
 
@@ -32,12 +32,29 @@ class _ArcMatern(Kernel):
 
 def arc_matern_kernel(columns: int) -> ScaleKernel:
     """The scaled kernel, with priors, for inputs of ``2 * columns`` numbers."""
-    prior = LogNormalPrior(loc=math.sqrt(2) + math.log(columns) / 2, scale=math.sqrt(3))
-    base = _ArcMatern(
-        ard_num_dims=columns,
-        lengthscale_prior=prior,
-        lengthscale_constraint=GreaterThan(
-            2.5e-2, transform=None, initial_value=prior.mode
-        ),
-    )
-    return ScaleKernel(base, outputscale_prior=GammaPrior(2.0, 0.15)).double()
+    return _scaled(_ArcMatern(**_length_scales(columns)))
+
+
+def genome_kernel(columns: int, traits: int) -> Kernel:
+    """The arc kernel, plus a plain Matern-5/2 on the ``traits`` numbers that follow."""
+    arc = arc_matern_kernel(columns)
+    if not traits:
+        return arc
+    arc.active_dims = torch.arange(2 * columns)
+    plain = _scaled(MaternKernel(nu=2.5, **_length_scales(traits)))
+    plain.active_dims = torch.arange(2 * columns, 2 * columns + traits)
+    return arc + plain
+
+
+def _length_scales(count: int) -> dict[str, object]:
+    prior = LogNormalPrior(loc=math.sqrt(2) + math.log(count) / 2, scale=math.sqrt(3))
+    constraint = GreaterThan(2.5e-2, transform=None, initial_value=prior.mode)
+    return {
+        "ard_num_dims": count,
+        "lengthscale_prior": prior,
+        "lengthscale_constraint": constraint,
+    }
+
+
+def _scaled(kernel: Kernel) -> ScaleKernel:
+    return ScaleKernel(kernel, outputscale_prior=GammaPrior(2.0, 0.15)).double()

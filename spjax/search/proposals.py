@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spjax import genomes
-from spjax.genomes import Bounds, Genome
+from spjax.genomes import Genome
 from spjax.search import pareto, scalarise, surrogates
 from spjax.search.drawing import cost_of, draw_feasible, fits
 from spjax.search.settings import Settings
@@ -197,13 +197,19 @@ def _sampled_errors(
     if len(ended) < _FEWEST_TO_MODEL:
         return rng.permutation(len(pool)) / len(pool)
     model = surrogates.fit(
-        np.stack([_embedding(o.genome, settings.bounds) for o in ended]),
+        np.stack([_seen_inputs(o.genome, settings) for o in ended]),
         surrogates.from_error(np.array(errors)),
+        traits=len(surrogates.TRAITS),
     )
-    inputs = [genomes.embedding(p.genome, settings.bounds) for p, _ in pool]
+    inputs = [_inputs(p.genome, cost, settings) for p, cost in pool]
     return surrogates.to_error(surrogates.thompson(model, np.stack(inputs), rng)[0])
 
 
+def _inputs(genome: Genome, cost: dict[str, int], settings: Settings) -> np.ndarray:
+    arc = genomes.embedding(genome, settings.bounds)
+    return np.concatenate([arc, surrogates.log_traits(cost)])
+
+
 @functools.lru_cache(maxsize=4096)
-def _embedding(genome: Genome, bounds: Bounds) -> np.ndarray:
-    return genomes.embedding(genome, bounds)
+def _seen_inputs(genome: Genome, settings: Settings) -> np.ndarray:
+    return _inputs(genome, cost_of(genome, settings), settings)

@@ -9,7 +9,7 @@ from spjax.search import surrogates
 
 torch = pytest.importorskip("torch")
 
-from spjax.search._arc_kernel import arc_matern_kernel  # noqa: E402
+from spjax.search._arc_kernel import arc_matern_kernel, genome_kernel  # noqa: E402
 
 _SHAPE = (16, 16, 1)
 
@@ -57,6 +57,39 @@ def test_the_kernel_is_matern_five_halves_of_the_scaled_arc_distance(data):
             expected[i, j] = 1.7 * (1 + r + r * r / 3) * math.exp(-r)
     found = kernel(torch.as_tensor(inputs)).to_dense().detach().numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_traits_add_a_plain_matern_kernel(data):
+    inputs = np.hstack([data[0][:4], np.arange(12.0).reshape(4, 3) ** 1.5 / 9])
+    columns = data[0].shape[1] // 2
+    kernel = genome_kernel(columns, 3)
+    arc, plain = kernel.kernels
+    plain.outputscale, plain.base_kernel.lengthscale = (
+        0.6,
+        torch.tensor([1.0, 2.0, 4.0]),
+    )
+    scaled = inputs[:, -3:] / np.array([1.0, 2.0, 4.0])
+    r = math.sqrt(5) * np.linalg.norm(scaled[:, None] - scaled[None], axis=-1)
+    expected = 0.6 * (1 + r + r * r / 3) * np.exp(-r)
+    expected += arc(torch.as_tensor(data[0][:4])).to_dense().detach().numpy()
+    found = kernel(torch.as_tensor(inputs)).to_dense().detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_trend_in_the_traits_is_learnt_from_few_trials(data):
+    # What depends on the traits alone, and genes that say nothing about it.
+    rng = np.random.default_rng(1)
+    traits = rng.normal(size=(60, 2))
+    truth = traits @ [1.0, -0.5]
+    inputs = np.hstack([data[0][:60], traits])
+    with_traits = surrogates.fit(inputs[:20], truth[:20], traits=2)
+    found = surrogates.predict(with_traits, inputs[20:])[0]
+    assert np.corrcoef(found, truth[20:])[0, 1] > 0.95
+
+
+def test_log_traits_are_logarithms_of_the_costs():
+    cost = dict.fromkeys(surrogates.TRAITS, 256) | {"macs": 0}
+    np.testing.assert_allclose(surrogates.log_traits(cost), [0, 3, 3, 3])
 
 
 def test_the_posterior_ranks_what_it_has_not_seen(data, model):
