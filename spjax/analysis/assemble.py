@@ -38,8 +38,9 @@ class Assembly:
         drafting, draft = self._drafting, fused.draft
         steps = fused.steps
         if draft is not None and draft.kind == "elementwise":
-            steps = (draft, *steps)  # several activations: x0, x1, ..
-        inputs = draft.inputs if draft is not None else (fused.source,)
+            # Several activations: x0, x1, ..
+            steps = (*fused.prologue, draft, *steps)
+        inputs = fused.reads
         kind = draft.kind if draft is not None else "elementwise"
         attributes = dict(draft.attributes) if kind != "elementwise" else {}
         shape = drafting.shape(fused.output if draft is None else draft.output)
@@ -49,7 +50,9 @@ class Assembly:
             steps = steps[1:]
             kind, attributes = mean
         name = self._unique(self._wanted_name(kind, draft, attributes, steps))
-        building = _Building(drafting, name, shape)
+        value = drafting.flat.values[fused.output]
+        merge = np.issubdtype(value.dtype, np.floating)
+        building = _Building(drafting, name, shape, merge)
         if kind == "elementwise":
             names = {drafting.root(n): f"x{i}" for i, n in enumerate(inputs)}
         elif kind in _KERNELS:
@@ -58,8 +61,9 @@ class Assembly:
             if run.length:
                 names[steps[run.length - 1].output] = "x"
                 steps = steps[run.length :]
+        if kind != "elementwise" and fused.prologue:
+            building.prologue(fused.prologue, {drafting.root(inputs[0]): "x0"})
         building.epilogue(steps, names)
-        value = drafting.flat.values[fused.output]
         self._storage[fused.output] = Tensor(
             name, shape, value.dtype, "activation", name, ()
         )
@@ -71,6 +75,7 @@ class Assembly:
                 output=name,
                 attributes=tuple(sorted(attributes.items())),
                 weights=tuple(building.weights),
+                prologue=tuple(building.loads),
                 epilogue=tuple(building.steps),
                 macs=draft.macs if draft is not None else 0,
                 source=(draft or steps[0]).source,
@@ -131,11 +136,15 @@ class Assembly:
 class _Building:
     """Weights and steps of one operation."""
 
-    def __init__(self, drafting: Drafting, name: str, shape: tuple[int, ...]):
+    def __init__(
+        self, drafting: Drafting, name: str, shape: tuple[int, ...], merge: bool
+    ):
+        self._merge = merge
         self._drafting = drafting
         self._name = name
         self._shape = shape
         self.weights: list[Weight] = []
+        self.loads: list[Step] = []
         self.steps: list[Step] = []
 
     def kernel(self, draft: Draft, run: Run) -> None:
@@ -157,6 +166,11 @@ class _Building:
                 "bias", channels, dtype, run.paths, shift if run.known else None
             )
 
+    def prologue(self, steps: tuple[Draft, ...], names: dict[int, str]) -> None:
+        """Adds the steps that every loaded element goes through."""
+        self.epilogue(steps, names)
+        self.loads, self.steps = self.steps, []
+
     def epilogue(self, steps: tuple[Draft, ...], names: dict[int, str]) -> None:
         """Adds elementwise steps; affine chains of two and more become one pair."""
         drafting, i = self._drafting, 0
@@ -164,7 +178,8 @@ class _Building:
             step = steps[i]
             value = drafting.root(step.inputs[0])
             run = affine_run(drafting, steps[i:], value, self._shape)
-            if run.length > 1 and len(step.inputs) == 1:
+            # Integers come out of exact steps: another rounding may not be put there.
+            if run.length > 1 and len(step.inputs) == 1 and self._merge:
                 out = steps[i + run.length - 1].output
                 names[out] = self._pair(run, names[value], out)
                 i += run.length

@@ -27,13 +27,14 @@ from spjax.analysis.program import Program, Weight
 
 
 def tensor_bytes(
-    program: Program, bytes_per_element: int = 1, count_input: bool = True
+    program: Program, bytes_per_element: int | None = 1, count_input: bool = True
 ) -> dict[str, int]:
     """Bytes of every storage.
 
     Args:
       program: the program.
-      bytes_per_element: bytes of one activation element on the target.
+      bytes_per_element: bytes of one activation element on the target; None for
+        those of the types that the function was traced with.
       count_input: whether the program's inputs take up working memory. If not (they
         lie in flash, or in a camera's buffer), they count 0 bytes.
 
@@ -43,17 +44,28 @@ def tensor_bytes(
     Raises:
       AnalysisError: if bytes_per_element is not a positive whole number.
     """
-    if not isinstance(bytes_per_element, int) or bytes_per_element < 1:
+    check_bytes(bytes_per_element)
+    result = {}
+    for name in program.storages:
+        tensor = program.tensors[name]
+        size = bytes_per_element or np.dtype(tensor.dtype).itemsize
+        outside = tensor.role == "input" and not count_input
+        result[name] = 0 if outside else tensor.elements * size
+    return result
+
+
+def check_bytes(bytes_per_element: int | None) -> None:
+    """Refuses a number of bytes that is not positive and whole.
+
+    Raises:
+      AnalysisError: if it is neither that nor None.
+    """
+    whole = isinstance(bytes_per_element, int | np.integer)
+    if bytes_per_element is not None and (not whole or bytes_per_element < 1):
         raise AnalysisError(
             f"bytes_per_element is {bytes_per_element!r}; give a whole number of bytes,"
-            " 1 or more."
+            " 1 or more, or None for those of the traced types."
         )
-    return {
-        name: 0
-        if program.tensors[name].role == "input" and not count_input
-        else program.tensors[name].elements * bytes_per_element
-        for name in program.storages
-    }
 
 
 def input_output(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
@@ -151,23 +163,26 @@ def nonzeros(weight: Weight, sparsity: Mapping[str, float] | None = None) -> int
 
 def weight_bytes(
     weights: Iterable[Weight],
-    bytes_per_element: int = 1,
+    bytes_per_element: int | None = 1,
     sparsity: Mapping[str, float] | None = None,
 ) -> tuple[int, int]:
     """Bytes of some weights.
 
     Args:
       weights: the weights.
-      bytes_per_element: bytes of one weight on the target.
+      bytes_per_element: bytes of one weight on the target; None for those of its
+        own type.
       sparsity: as in `nonzeros`.
 
     Returns:
       (nonzero values only, indices not counted; all values).
     """
-    weights = tuple(weights)
-    sparse = sum(nonzeros(w, sparsity) for w in weights)
-    dense = sum(w.elements for w in weights)
-    return sparse * bytes_per_element, dense * bytes_per_element
+    sparse = dense = 0
+    for weight in weights:
+        size = bytes_per_element or np.dtype(weight.dtype).itemsize
+        sparse += size * nonzeros(weight, sparsity)
+        dense += size * weight.elements
+    return sparse, dense
 
 
 def distinct_weights(program: Program) -> tuple[Weight, ...]:

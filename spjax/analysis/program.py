@@ -111,6 +111,8 @@ class Operation:
       output: name of the tensor that it writes.
       attributes: geometry, as sorted (name, value) pairs; see `KINDS`.
       weights: its folded parameters.
+      prologue: elementwise steps on every element that it loads (a cast, a zero
+        point); ``"x0"`` is the element.
       epilogue: elementwise steps on the raw result; the last one is the output.
       macs: multiply-accumulates, zeros and padding included.
       source: ``file:line`` in the traced function, if known.
@@ -122,6 +124,7 @@ class Operation:
     output: str
     attributes: tuple[tuple[str, object], ...] = ()
     weights: tuple[Weight, ...] = ()
+    prologue: tuple[Step, ...] = ()
     epilogue: tuple[Step, ...] = ()
     macs: int = 0
     source: str = dataclasses.field(default="", compare=False)
@@ -244,6 +247,12 @@ def _rename(program: Program) -> Program:
                 return "w:" + weight_name(value[2:])
             return value
 
+        def steps(given: tuple[Step, ...]) -> tuple[Step, ...]:
+            return tuple(
+                dataclasses.replace(s, operands=tuple(operand(o) for o in s.operands))
+                for s in given
+            )
+
         return dataclasses.replace(
             operation,
             name=new,
@@ -259,10 +268,8 @@ def _rename(program: Program) -> Program:
                 )
                 for w in operation.weights
             ),
-            epilogue=tuple(
-                dataclasses.replace(s, operands=tuple(operand(o) for o in s.operands))
-                for s in operation.epilogue
-            ),
+            prologue=steps(operation.prologue),
+            epilogue=steps(operation.epilogue),
         )
 
     return Program(

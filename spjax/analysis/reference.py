@@ -11,7 +11,7 @@ import numpy as np
 from spjax.analysis import elementwise
 from spjax.analysis.averages import window_counts
 from spjax.analysis.errors import AnalysisError
-from spjax.analysis.program import Operation, Program
+from spjax.analysis.program import Operation, Program, Step
 
 
 def evaluate(program: Program, inputs: Mapping[str, np.ndarray]) -> dict:
@@ -67,17 +67,28 @@ def run(program: Program, operation: Operation, arguments: list) -> np.ndarray:
                 f"weight '{weight.name}' has no values; trace with arrays, not shapes."
             )
     output = program.tensors[operation.output]
-    if operation.kind == "elementwise":
-        raw = None
-    else:
-        raw = _RAW[operation.kind](operation, *arguments)
-    result = epilogue(operation, raw, arguments)
+    result = epilogue(operation, raw(operation, *arguments), arguments)
     return np.asarray(result, output.dtype).reshape(output.shape)
+
+
+def raw(operation: Operation, *arguments: np.ndarray) -> np.ndarray | None:
+    """What an operation computes before its epilogue; None if that is all it is."""
+    if operation.kind == "elementwise":
+        return None
+    arguments = tuple(loaded(operation, x) for x in arguments)
+    return _RAW[operation.kind](operation, *arguments)
+
+
+def loaded(operation: Operation, x: np.ndarray) -> np.ndarray:
+    """Elements of an operation's input after its prologue."""
+    if not operation.prologue:
+        return x
+    return _steps(operation, operation.prologue, None, [x], lambda array: array)
 
 
 def epilogue(
     operation: Operation,
-    raw: np.ndarray | None,
+    result: np.ndarray | None,
     arguments: list,
     constant: Callable[[np.ndarray], np.ndarray] = lambda array: array,
 ) -> np.ndarray:
@@ -85,13 +96,23 @@ def epilogue(
 
     Args:
       operation: the operation.
-      raw: its raw result, or any part of it, channels last.
+      result: its raw result, or any part of it, channels last.
       arguments: for an elementwise operation, the tensors (or parts of them).
       constant: cuts the part out of a weight that belongs to the part of the result.
 
     Returns:
       The result of the last step.
     """
+    return _steps(operation, operation.epilogue, result, arguments, constant)
+
+
+def _steps(
+    operation: Operation,
+    steps: tuple[Step, ...],
+    result: np.ndarray | None,
+    arguments: list,
+    constant: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
     made: list[np.ndarray] = []
     weights = {f"w:{w.name}": w.values for w in operation.weights}
 
@@ -99,18 +120,18 @@ def epilogue(
         if not isinstance(value, str):
             return value
         if value == "x":
-            return raw
+            return result
         if value.startswith("w:"):
             return constant(weights[value])
         if value.startswith("%"):
             return made[int(value[1:])]
         return arguments[int(value[1:])]
 
-    for step in operation.epilogue:
+    for step in steps:
         operands = [operand(o) for o in step.operands]
         attributes = dict(step.attributes)
         made.append(elementwise.apply(step.function, operands, step.dtype, attributes))
-    return made[-1] if made else raw
+    return made[-1] if made else result
 
 
 def accumulator(x: np.ndarray, kernel: np.ndarray) -> np.dtype:
@@ -185,9 +206,13 @@ def _dense(operation: Operation, x: np.ndarray) -> np.ndarray:
 
 
 def _max_pool(operation: Operation, x: np.ndarray) -> np.ndarray:
-    floating = np.issubdtype(x.dtype, np.floating)
-    lowest = -np.inf if floating else np.iinfo(x.dtype).min
-    return _windows(operation, x, lowest).max((-1, -2))
+    return _windows(operation, x, lowest(x.dtype)).max((-1, -2))
+
+
+def lowest(dtype: np.dtype) -> float:
+    """The maximum of nothing."""
+    floating = np.issubdtype(dtype, np.floating)
+    return -np.inf if floating else np.iinfo(dtype).min
 
 
 def _sum_pool(operation: Operation, x: np.ndarray) -> np.ndarray:

@@ -10,7 +10,9 @@ nearest one that exists already.
 
 Where several values on the way to d would do, the one with the narrowest element is
 taken, and of these the last: an integer network stores its int8 tensor, not the
-int32 copy that the next layer starts from.
+int32 copy that the next layer starts from. The steps that widen it again (a cast, a
+zero point) become the *prologue* of each operation that reads it, which applies them
+to every element that it loads.
 """
 
 import dataclasses
@@ -19,6 +21,10 @@ import math
 import numpy as np
 
 from spjax.analysis.drafts import Draft, Drafting
+
+_LOADING = (
+    "conv2d", "dense", "elementwise", "reduce", "max_pool", "sum_pool",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +37,18 @@ class Fused:
         the tensor that is read).
       steps: elementwise drafts in program order.
       output: value number that is written.
+      prologue: elementwise drafts from the tensors that are read to the anchor's
+        inputs, in program order.
+      reads: value numbers of the tensors that are read, one for each of the anchor's
+        inputs.
     """
 
     draft: Draft | None
     source: int
     steps: tuple[Draft, ...]
     output: int
+    prologue: tuple[Draft, ...] = ()
+    reads: tuple[int, ...] = ()
 
 
 def fuse(drafting: Drafting) -> list[Fused]:
@@ -52,6 +64,8 @@ def fuse(drafting: Drafting) -> list[Fused]:
     position = {d.output: i for i, d in enumerate(drafting.drafts)}
     atom: dict[int, int] = {n: n for n in flat.inputs}
     anchors: dict[int, Draft] = {}
+    reads: dict[int, list[int]] = {}
+    prologues: dict[int, dict[int, Draft]] = {}
     steps: dict[int, Draft] = {}
     needed: set[int] = {root(n) for n in flat.outputs if n not in drafting.folding}
     for draft in drafting.drafts:
@@ -66,7 +80,16 @@ def fuse(drafting: Drafting) -> list[Fused]:
                 atom[out], steps[out] = only, draft
                 continue
         atom[out], anchors[out] = out, draft
-        needed.update(root(n) for n in draft.inputs)
+        reads[out], prologues[out] = [], {}
+        for number in draft.inputs:
+            narrow = _stored(root(number), atom, steps, drafting, position, draft)
+            # A renaming keeps its own number: the shape is read under that name.
+            same = narrow == root(number)
+            reads[out].append(number if same else narrow)
+            needed.add(narrow)
+            if not same:
+                between = _between(narrow, root(number), steps, drafting, position)
+                prologues[out].update({d.output: d for d in between})
     groups: dict[int, list[int]] = {}
     for value in sorted(needed, key=lambda v: position.get(v, -1)):
         groups.setdefault(atom[value], []).append(value)
@@ -78,8 +101,16 @@ def fuse(drafting: Drafting) -> list[Fused]:
             common = set.intersection(*(dominators[v] for v in values))
             exists = _narrowest(common, position, flat)
             chosen = _between(source, exists, steps, drafting, position)
-            draft = anchors[source]
-            fused.append((position[source], Fused(draft, source, chosen, exists)))
+            before = prologues[source]
+            entry = Fused(
+                anchors[source],
+                source,
+                chosen,
+                exists,
+                tuple(before[n] for n in sorted(before, key=position.__getitem__)),
+                tuple(reads[source]),
+            )
+            fused.append((position[source], entry))
         existing = {exists}
         for value in values:
             if value in existing:
@@ -87,7 +118,8 @@ def fuse(drafting: Drafting) -> list[Fused]:
             near = dominators[value] & existing
             start = max(near or {source}, key=lambda v: position.get(v, -1))
             chosen = _between(start, value, steps, drafting, position)
-            fused.append((position[value], Fused(None, start, chosen, value)))
+            entry = Fused(None, start, chosen, value, reads=(start,))
+            fused.append((position[value], entry))
             existing.add(value)
     fused.sort(key=lambda pair: pair[0])
     return [entry for _, entry in fused]
@@ -97,6 +129,29 @@ def _same_elements(drafting: Drafting, draft: Draft) -> bool:
     """Whether no activation operand is broadcast by this function."""
     size = math.prod(drafting.shape(draft.output))
     return all(math.prod(drafting.shape(n)) == size for n in draft.inputs)
+
+
+def _stored(
+    value: int,
+    atom: dict,
+    steps: dict,
+    drafting: Drafting,
+    position: dict,
+    reader: Draft,
+) -> int:
+    """What is kept in memory for an anchor's input: a narrower value on its way, or it.
+
+    Only steps without per-channel constants can be repeated at every load.
+    """
+    if value == atom[value] or reader.kind not in _LOADING:
+        return value
+    ways = _dominators(atom[value], [value], steps, drafting)[value]
+    narrow = _narrowest(ways, position, drafting.flat)
+    for step in _between(narrow, value, steps, drafting, position):
+        for number in step.operands:
+            if number in drafting.folding and drafting.folding[number].axes:
+                return value
+    return narrow
 
 
 def _dominators(source: int, values: list, steps: dict, drafting: Drafting) -> dict:
@@ -127,7 +182,8 @@ def _dominators(source: int, values: list, steps: dict, drafting: Drafting) -> d
 
 def _narrowest(values: set, position: dict, flat: object) -> int:
     def rank(value: int) -> tuple:
-        return (np.dtype(flat.values[value].dtype).itemsize, -position[value])
+        size = np.dtype(flat.values[value].dtype).itemsize
+        return (size, -position.get(value, -1))
 
     return min(values, key=rank)
 

@@ -62,7 +62,7 @@ class Report:
     model_size_nonzero: int
     model_size_dense: int
     macs: int
-    bytes_per_element: int
+    bytes_per_element: int | None
     count_input: bool
     weights_known: bool
 
@@ -78,7 +78,7 @@ class Report:
 def analyze(
     program: Program,
     *,
-    bytes_per_element: int = 1,
+    bytes_per_element: int | None = 1,
     count_input: bool = True,
     sparsity: Mapping[str, float] | None = None,
 ) -> Report:
@@ -86,7 +86,8 @@ def analyze(
 
     Args:
       program: from `spjax.analysis.trace`.
-      bytes_per_element: bytes of one element on the target (1 for int8).
+      bytes_per_element: bytes of one element on the target (1 for int8); None for
+        those of the types that the function was traced with.
       count_input: whether the program's input takes up working memory.
       sparsity: share of zeros, in [0, 1], by operation name (``conv1``: its kernel)
         or weight name (``conv1/bias``); for weights whose values are not known yet,
