@@ -44,14 +44,20 @@ def row_depthwise(
 def _correlate(
     x: jax.Array, kernel: jax.Array, stride: int, height: int, width: int
 ) -> jax.Array:
-    side = kernel.shape[0]
+    side, _, _, channels = kernel.shape
     last_row, last_column = (height - 1) * stride + 1, (width - 1) * stride + 1
-    return sum(
-        x[i : i + last_row : stride, :, j : j + last_column : stride]
-        * kernel[i, j, 0][:, None, None]
-        for i in range(side)
-        for j in range(side)
-    )
+    shape = (height, channels, width, x.shape[3])
+    total = None
+    # Primitives, not indexing: up to 25 taps are traced one by one.
+    for i in range(side):
+        for j in range(side):
+            start, stop = (i, 0, j, 0), (i + last_row, channels, j + last_column)
+            image = lax.slice(x, start, (*stop, x.shape[3]), (stride, 1, stride, 1))
+            tap = lax.slice(kernel, (i, j, 0, 0), (i + 1, j + 1, 1, channels))
+            tap = lax.broadcast_in_dim(tap.reshape(channels), shape, (1,))
+            term = lax.mul(image, tap)
+            total = term if total is None else lax.add(total, term)
+    return total
 
 
 def _forward(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> tuple:
