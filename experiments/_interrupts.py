@@ -8,8 +8,10 @@ places where it can stop. Whoever asks a second time is not made to wait.
 
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 
 class Interrupts:
@@ -28,6 +30,14 @@ class Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
+        show = sys.unraisablehook
+
+        def hook(unraisable: Any) -> None:
+            # One that Python drops is heard at the next `check`.
+            if unraisable.exc_type is not KeyboardInterrupt:
+                show(unraisable)
+
+        sys.unraisablehook = hook
 
     def check(self) -> None:
         """Raises KeyboardInterrupt if an interrupt was asked for."""

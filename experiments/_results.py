@@ -10,7 +10,7 @@ import importlib.metadata
 import pathlib
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,7 @@ def write_results(
     dataset: data.Dataset,
     *,
     tested: bool = True,
+    check: Callable[[], None] | None = None,
 ) -> dict[str, Any] | None:
     """Writes every file that the README's table lists.
 
@@ -133,6 +134,7 @@ def write_results(
       head: from ``header``.
       dataset: for its test split.
       tested: whether the front's networks are tested; not before a search is over.
+      check: called before each network of the front; may raise.
 
     Returns:
       The row of the pick for the board; None if no trial fits it.
@@ -141,6 +143,8 @@ def write_results(
     once = ReadOnce(dataset)
     history, layers = {}, {}
     for row in front:
+        if check is not None:
+            check()
         index = row["index"]
         source = search.trial_folder(run_dir, index)
         row["files"] = _copy_network(run_dir, index)

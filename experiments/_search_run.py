@@ -82,7 +82,10 @@ def search_and_report(
         f"worker(s), seed {options.seed}, into {run_dir}"
     )
     _display.say_what(console, dataset, board, options.memory_model, plan)
-    with _open_study(run_dir, dataset, board, config, options) as study:
+    with (
+        interrupts.held(),
+        _open_study(run_dir, dataset, board, config, options) as study,
+    ):
         head = _results.header(
             dataset,
             board,
@@ -94,11 +97,15 @@ def search_and_report(
         try:
             _save_data(run_dir, dataset)
             _run(study, config, options, head, console, interrupts)
-            rows, pick = _write(run_dir, study, head, dataset, tested=True)
+            rows, pick = _write(
+                run_dir, study, head, dataset, tested=True, check=interrupts.check
+            )
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
             if not study.num_trials:
                 _run_folder.take_back(run_dir)
+                if interrupted:
+                    _display.say(console, "interrupted before the first trial")
             else:
                 why = "interrupted" if interrupted else "stopped by an error"
                 finished = study.num_finished
@@ -204,7 +211,6 @@ def _run(study, config, options, head, console, interrupts):
     with (
         search.WorkerPool(options.workers, search.start_worker, (folder,)) as pool,
         _display.Display(console, options.trials, study.num_finished) as display,
-        interrupts.held(),
     ):
         for event in search.run(study, pool, search.run_trial, specify, options.trials):
             interrupts.check()
@@ -222,7 +228,7 @@ def _default_cache():
     return os.path.join(home, "spjax", "xla")
 
 
-def _write(run_dir, study, head, dataset, *, tested):
+def _write(run_dir, study, head, dataset, *, tested, check=None):
     """Writes the results of the trials so far."""
     settings = study.settings
     ended = [row for row in study.records() if row["status"] != "running"]
@@ -231,7 +237,10 @@ def _write(run_dir, study, head, dataset, *, tested):
     head = {**head, "finished": _results.now()}
     if not tested:
         head["unfinished"] = True
-    return rows, _results.write_results(run_dir, rows, head, dataset, tested=tested)
+    pick = _results.write_results(
+        run_dir, rows, head, dataset, tested=tested, check=check
+    )
+    return rows, pick
 
 
 def _add_hypervolume(rows: list[dict[str, Any]], settings: search.Settings) -> None:

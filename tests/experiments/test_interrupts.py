@@ -12,7 +12,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.fixture(autouse=True)
-def _put_back():
+def _put_back(monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     before = [signal.getsignal(number) for number in SIGNALS]
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -59,16 +60,26 @@ def test_the_second_one_does_not_wait(interrupts):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_one_that_python_drops_is_heard_later(interrupts, monkeypatch):
-    class Dropping:
-        def __del__(self):
-            os.kill(os.getpid(), signal.SIGINT)
+class Dropping:
+    """Its destructor's exception is dropped by Python."""
 
-    dropped = []
-    hook = lambda what: dropped.append(what.exc_type)  # noqa: E731
-    monkeypatch.setattr(sys, "unraisablehook", hook)
-    Dropping()  # Gone at once; what its destructor raises is dropped.
-    assert dropped == [KeyboardInterrupt]
+    def __init__(self, error=None):
+        self._error = error
+
+    def __del__(self):
+        if self._error is not None:
+            raise self._error
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_one_that_python_drops_is_heard_later(monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: shown.append(what.exc_type))
+    interrupts = _interrupts.Interrupts()
+    interrupts.install()
+    Dropping(OSError())  # Gone at once.
+    Dropping()
+    assert shown == [OSError]
     with pytest.raises(KeyboardInterrupt), interrupts.held():
         raise AssertionError("the loop should not have begun")
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import signal
 import sys
 
 import pytest
@@ -135,6 +136,41 @@ def test_interrupted_before_any_trial_has_ended(tmp_path, dataset, monkeypatch):
     assert _search(tmp_path, dataset, trials=1, resume=True) == 0
 
 
+def test_interrupted_while_it_is_set_up(tmp_path, dataset, monkeypatch, capsys):
+    interrupts = _interrupts.Interrupts()
+
+    def save_arrays(*_):
+        interrupts._handle(signal.SIGINT, None)
+
+    monkeypatch.setattr(data, "save_arrays", save_arrays)
+    status = _search_run.search_and_report(
+        tmp_path, dataset, small.UNO, small.OPTIONS, interrupts
+    )
+    assert status == _cli.EXIT_INTERRUPTED
+    assert "interrupted" in capsys.readouterr().out
+
+
+def test_interrupted_while_results_are_written(tmp_path, dataset, monkeypatch):
+    interrupts = _interrupts.Interrupts()
+    log = []
+
+    def read():
+        interrupts._handle(signal.SIGINT, None)
+        log.append("test")
+        return dataset.test()
+
+    options = dataclasses.replace(small.OPTIONS, trials=3)
+    slow = dataclasses.replace(dataset, read_test=read)
+    status = _search_run.search_and_report(
+        tmp_path, slow, small.UNO, options, interrupts
+    )
+    rows = _rows(tmp_path)
+    front = _json(tmp_path / "front.json")
+    if len(front["points"]) > 1:  # The first network was tested, no other.
+        assert status == _cli.EXIT_INTERRUPTED and front["header"]["unfinished"]
+    assert len(rows) == 3 and log == ["test"]
+
+
 def test_limits_that_nothing_can_meet(tmp_path, dataset):
     impossible = dataclasses.replace(small.UNO, ram_bytes=1)
     with (
@@ -189,6 +225,8 @@ def test_a_folder_in_use_and_folders_that_cannot_be(tmp_path, dataset):
 
 
 def test_epochs_shrink_with_the_number_of_images():
-    assert _search_run.epochs_for(1150) == 30
-    assert _search_run.epochs_for(50_000) == 10
-    assert _search_run.epochs_for(1_000_000) == 5
+    epochs = [
+        _search_run.epochs_for(count) for count in (10, 1000, 10**5, 10**6, 10**9)
+    ]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[0] == epochs[1] > epochs[3] and epochs[-1] >= 1
