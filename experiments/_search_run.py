@@ -33,6 +33,7 @@ class Options:
     candidates: int
     random_share: float
     cache_dir: str | None
+    error_bound: float | None = None
 
 
 def default_run_dir(dataset: str, board: str) -> pathlib.Path:
@@ -150,6 +151,7 @@ def _open_study(run_dir, dataset, board, config, options):
         seed=options.seed,
         initial_trials=options.initial_trials,
         random_share=options.random_share,
+        error_bound=options.error_bound,
         candidates=options.candidates,
     )
     identity = {

@@ -55,6 +55,14 @@ _CANDIDATES = flags.DEFINE_integer(
 _RANDOM_SHARE = flags.DEFINE_float(
     "random_share", 0.1, "Share of random genomes after the first ones.", 0.0, 1.0
 )
+_ERROR_BOUND = flags.DEFINE_float(
+    "error_bound",
+    None,
+    "Validation error that the search aims below, as a share; four times the best "
+    "error so far if not given.",
+    1e-6,
+    1.0,
+)
 _CACHE_DIR = flags.DEFINE_string(
     "cache_dir",
     None,
@@ -96,6 +104,7 @@ def main(argv: Sequence[str]) -> int:
         initial_trials=_INITIAL_TRIALS.value,
         candidates=_CANDIDATES.value,
         random_share=_RANDOM_SHARE.value,
+        error_bound=_ERROR_BOUND.value,
         cache_dir=_CACHE_DIR.value,
     )
     return _search_run.search_and_report(run_dir, dataset, board, options, interrupts)
