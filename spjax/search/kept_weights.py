@@ -1,55 +1,51 @@
-"""How many kernel elements a genome's pruning will leave, before it is trained.
+"""How much of a network its pruning genes will leave, before it is trained.
 
 ``weight``: kernels share the removal by the Erdos-Renyi-kernel rule (Evci et al.,
 "Rigging the Lottery", ICML 2020): kernel i keeps the share
 min(1, eps * sum(shape_i) / product(shape_i)), with eps such that the shares add up.
-``channel``: every kernel whose output channels may go loses the same share of them.
-Of G groups, max(1, G - round(s G)) stay. A test holds the counts to those of the masks
-that training computes.
+``channel``: every layer loses the same share of its output channels or units. Of G
+groups, max(1, G - round(s G)) stay. A test holds the counts to those of the masks that
+training computes.
 """
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from spjax.genomes import Training
 
-
-class Kernel(NamedTuple):
-    """A kernel's shape, output channels last, and whether channels of it may go."""
-
-    shape: tuple[int, ...]
-    free: bool
+Shape = tuple[int, ...]
 
 
-def kept_weights(training: Training, kernels: Sequence[Kernel]) -> list[int]:
-    """Counts the elements that stay nonzero.
+def kept_weights(training: Training, kernels: Sequence[Shape]) -> list[int]:
+    """Counts the kernel elements that pruning of single weights leaves nonzero.
 
     Args:
       training: the genes of pruning.
-      kernels: all kernels of the network.
+      kernels: shapes of all kernels of the network, output channels last.
 
     Returns:
-      One count per kernel.
+      One count per kernel; all elements unless the pruning is ``weight``.
     """
-    sizes = [math.prod(kernel.shape) for kernel in kernels]
-    if training.pruning == "none":
+    sizes = [math.prod(shape) for shape in kernels]
+    if training.pruning != "weight":
         return sizes
-    if training.pruning == "channel":
-        return [
-            size // kernel.shape[-1] * kept_channels(training, kernel)
-            for size, kernel in zip(sizes, kernels, strict=True)
-        ]
-    shares = _erdos_renyi([kernel.shape for kernel in kernels], training.sparsity)
+    shares = _erdos_renyi(kernels, training.sparsity)
     return [_kept(size, share) for size, share in zip(sizes, shares, strict=True)]
 
 
-def kept_channels(training: Training, kernel: Kernel) -> int:
-    """Counts the output channels that stay."""
-    channels = kernel.shape[-1]
-    if training.pruning != "channel" or not kernel.free:
+def kept_channels(training: Training, channels: int) -> int:
+    """Counts the output channels or units of a layer that pruning leaves.
+
+    Args:
+      training: the genes of pruning.
+      channels: output channels of a convolution, or units, before pruning.
+
+    Returns:
+      The count; all unless the pruning is ``channel``.
+    """
+    if training.pruning != "channel":
         return channels
     return _kept(channels, np.float32(training.sparsity))
 
@@ -59,7 +55,7 @@ def _kept(groups: int, sparsity: np.float32) -> int:
     return max(1, groups - int(np.round(sparsity * np.float32(groups))))
 
 
-def _erdos_renyi(shapes: list[tuple[int, ...]], sparsity: float) -> np.ndarray:
+def _erdos_renyi(shapes: Sequence[Shape], sparsity: float) -> np.ndarray:
     sizes = np.array([math.prod(shape) for shape in shapes], np.float64)
     raw = np.array([sum(shape) for shape in shapes], np.float64) / sizes
     order = np.argsort(-raw, kind="stable")

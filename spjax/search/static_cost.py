@@ -5,6 +5,10 @@ candidates for every trial. For the one family of networks that genomes build, t
 figures follow from the genome in a fraction of a millisecond; a test holds them equal
 to those of the traced program on random genomes.
 
+The network is taken as it is deployed, without the channels that pruning removes (see
+`expected_deployment`). Where pruning of single weights happens to leave a channel
+without any, the deployed network is smaller yet.
+
 The operations are those of an integer runtime, in program order: a convolution or
 dense layer with its bias, batch norm and ReLU folded in; a pooling; a residual
 addition; a concatenation. The models, for an operation that reads storages X and
@@ -24,7 +28,8 @@ from spjax.genomes import (
     deployed_shape,
     reduced_channels,
 )
-from spjax.search.kept_weights import Kernel, kept_channels, kept_weights
+from spjax.search.deployment import expected_deployment
+from spjax.search.kept_weights import kept_weights
 
 Shape = tuple[int, int, int]
 
@@ -32,7 +37,7 @@ Shape = tuple[int, int, int]
 class _Operation(NamedTuple):
     reads: tuple[int, ...]
     writes: int
-    kernel: Kernel | None
+    kernel: tuple[int, ...]
     bias: int
 
 
@@ -53,9 +58,10 @@ def static_cost(
 
     Returns:
       ``input_output``, ``input_weights``, ``live_bytes``, ``model_size_dense`` and
-      ``model_size_nonzero``, in bytes, and ``macs``, a count. The figures of nonzeros
-      rest on the sparsity that the genome asks for, see `kept_weights`.
+      ``model_size_nonzero``, in bytes, and ``macs``, a count. They rest on the
+      sparsity that the genome asks for.
     """
+    genome = expected_deployment(genome, input_shape)
     walk = _Walk(deployed_shape(genome, input_shape))
     shapes = block_shapes(genome, input_shape)
     trunk, branches = 0, []
@@ -69,8 +75,7 @@ def static_cost(
         trunk = walk.dense(trunk, units)
     if branches:
         trunk = walk.join((trunk, *branches), sum(walk.sizes[b] for b in branches))
-    # The classifier's channels are the classes.
-    walk.dense(trunk, num_classes, free=False)
+    walk.dense(trunk, num_classes)
     figures = walk.figures(genome.training)
     in_bytes = {name: bytes_per_element * n for name, n in figures.items()}
     return {**in_bytes, "macs": walk.macs}
@@ -88,20 +93,19 @@ class _Walk:
         self,
         reads: tuple[int, ...],
         size: int,
-        kernel: Kernel | None = None,
+        kernel: tuple[int, ...] = (),
         bias: int = 0,
     ) -> int:
-        if kernel is not None:
+        if kernel:
             # Every position of the output uses each kernel element once.
-            shape = kernel.shape
-            self.macs += size // shape[-1] * math.prod(shape)
+            self.macs += size // kernel[-1] * math.prod(kernel)
         self.sizes.append(size)
         storage = len(self.sizes) - 1
         self._operations.append(_Operation(reads, storage, kernel, bias))
         return storage
 
-    def dense(self, source: int, units: int, free: bool = True) -> int:
-        kernel = Kernel((self.sizes[source], units), free)
+    def dense(self, source: int, units: int) -> int:
+        kernel = (self.sizes[source], units)
         return self._add((source,), units, kernel, units)
 
     def join(self, parts: tuple[int, ...], extra: int) -> int:
@@ -121,16 +125,16 @@ class _Walk:
             inputs = shape[2]
             if conv.kind == "separable":
                 middle = after[0] * after[1] * inputs
-                kernel = Kernel((*square, 1, inputs), free=False)
+                kernel = (*square, 1, inputs)
                 x = self._add((x,), middle, kernel, inputs)
-                kernel = Kernel((1, 1, inputs, conv.channels), free=True)
+                kernel = (1, 1, inputs, conv.channels)
             else:
                 if conv.kind == "downsampled":
                     kept = reduced_channels(inputs, conv.reduction)
                     flat = shape[0] * shape[1] * kept
-                    kernel = Kernel((1, 1, inputs, kept), free=False)
+                    kernel = (1, 1, inputs, kept)
                     x, inputs = self._add((x,), flat, kernel), kept
-                kernel = Kernel((*square, inputs, conv.channels), free=True)
+                kernel = (*square, inputs, conv.channels)
             x, shape = self._add((x,), size, kernel, conv.channels), after
             if block.residual and i == 1:
                 x = self._residual(source, x, entry, after)
@@ -141,8 +145,7 @@ class _Walk:
     def _residual(self, source: int, x: int, entry: Shape, after: Shape) -> int:
         size = math.prod(after)
         if entry != after:
-            # Its channels go with those of the convolution that it is added to.
-            kernel = Kernel((1, 1, entry[2], after[2]), free=True)
+            kernel = (1, 1, entry[2], after[2])
             source = self._add((source,), size, kernel, after[2])
         return self._add((x, source), size)
 
@@ -159,19 +162,13 @@ class _Walk:
 
     def _weights(self, training: Training) -> tuple[list[int], list[int]]:
         """Per operation: all weights, and those that pruning leaves."""
-        kept = iter(
-            kept_weights(training, [o.kernel for o in self._operations if o.kernel])
-        )
+        kernels = [o.kernel for o in self._operations if o.kernel]
+        kept = iter(kept_weights(training, kernels))
         dense, nonzero = [], []
-        for _, _, kernel, bias in self._operations:
-            if kernel is None:
-                dense.append(0)
-                nonzero.append(0)
-                continue
-            dense.append(math.prod(kernel.shape) + bias)
-            # A channel takes its bias along.
-            biases = min(bias, kept_channels(training, kernel))
-            nonzero.append(next(kept) + biases)
+        for operation in self._operations:
+            elements = math.prod(operation.kernel) if operation.kernel else 0
+            dense.append(elements + operation.bias)
+            nonzero.append((next(kept) if elements else 0) + operation.bias)
         return dense, nonzero
 
     def _live(self) -> int:

@@ -16,7 +16,7 @@ _SETTINGS = Settings(
     num_classes=10,
     limits=(("input_output", 2048), ("model_size_nonzero", 8192)),
     initial_trials=6,
-    candidates=64,
+    candidates=40,
 )
 
 
@@ -37,7 +37,7 @@ def _search(settings, count):
 
 @pytest.fixture(scope="module")
 def searched():
-    return _search(_SETTINGS, 30)
+    return _search(_SETTINGS, 26)
 
 
 def test_proposals_are_new_valid_and_within_the_limits(searched):
@@ -56,21 +56,23 @@ def test_random_genomes_come_first_then_morphs_of_earlier_trials(searched):
     _, proposals = searched
     assert all(p.edit == "random" and p.parent is None for p in proposals[:6])
     morphs = [(i, p) for i, p in enumerate(proposals) if p.parent is not None]
-    assert len(morphs) > 15
+    assert len(morphs) > 12
     for index, proposal in morphs:
         assert proposal.parent < index
         assert set(proposal.edit.split("+")) <= set(genomes.MORPHS)
 
 
-def test_one_edit_away_is_the_parent_s_neighbour(searched):
-    # A single edit of the training genes leaves the architecture alone.
-    _, proposals = searched
+def test_one_edit_of_the_training_genes_leaves_the_architecture_alone(searched):
+    # With one candidate there is nothing to choose, and few trials make it fast.
+    observations = searched[0][:8]
+    settings = dataclasses.replace(_SETTINGS, candidates=1, random_share=0.0)
+    proposals = [propose(settings, observations, 100 + i) for i in range(40)]
     single = [
         p for p in proposals if p.edit in ("sparsity", "pruning", "learning_rate")
     ]
     assert single
     for proposal in single:
-        parent = proposals[proposal.parent].genome
+        parent = observations[proposal.parent].genome
         assert dataclasses.replace(proposal.genome, training=parent.training) == parent
 
 
@@ -89,7 +91,7 @@ def test_the_search_beats_random_draws():
         volumes[share] = []
         for seed in range(2):
             settings = dataclasses.replace(_SETTINGS, random_share=share, seed=seed)
-            observations, _ = _search(settings, 25)
+            observations, _ = _search(settings, 22)
             values = np.array(
                 [[o.figures[n] for n in settings.objectives] for o in observations]
             )
