@@ -33,6 +33,7 @@ from spjax.search.settings import Settings
 _FEWEST_TO_MODEL = 3
 _REFERENCES = 8
 _NEW_IN_POOL = 0.1
+_LARGEST_OF = 16
 _ATTEMPTS_PER_CANDIDATE = 4
 # Networks with several times the best error are tiny, and of no use: without a bound
 # the search would spend itself on them, for they too stand on the front.
@@ -96,11 +97,9 @@ def propose(
         for o in observations
         if o.status == "completed" and fits(o.figures, settings.limit_of)
     ]
-    if (
-        index < settings.initial_trials
-        or not good
-        or rng.random() < settings.random_share
-    ):
+    if index < settings.initial_trials:
+        return Proposal(_first_genome(rng, settings, taken, index), None, "random")
+    if not good or rng.random() < settings.random_share:
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
     values = _values(settings, good)
     wanted = _wanted(settings, values)
@@ -123,6 +122,19 @@ def propose(
         axis=1,
     )
     return pool[int(np.argmin(scalarise.chebyshev(candidates, weights)))][0]
+
+
+def _first_genome(
+    rng: np.random.Generator, settings: Settings, taken: set[Genome], index: int
+) -> Genome:
+    """One of the first genomes: at odd indices the largest, in MACs, of many draws.
+
+    Few draws come near the limits, and the networks that do err least: without them
+    the first morphs would start from small, poor ones.
+    """
+    draws = _LARGEST_OF if index % 2 else 1
+    drawn = [draw_feasible(rng, settings, taken) for _ in range(draws)]
+    return max(drawn, key=lambda genome: cost_of(genome, settings)["macs"])
 
 
 def _values(settings: Settings, trials: Sequence[Observation]) -> np.ndarray:
