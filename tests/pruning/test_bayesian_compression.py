@@ -12,6 +12,7 @@ from spjax.pruning import bayesian_compression as bc
 from spjax.pruning import gaussian, sparse_vd
 
 RNG = np.random.default_rng(0)
+KEY = jax.random.key(0, impl="rbg")  # compiles faster than the default
 
 
 def normal(*shape):
@@ -69,9 +70,7 @@ def test_conv_has_the_moments_of_scale_times_convolution():
     theta, log_sigma2 = normal(*shape), normal(*shape) - 2
     scale, scale_log_sigma2, bias = normal(4), normal(4) - 2, normal(4)
     rows = jnp.broadcast_to(x, (40_000, 5, 5, 4))
-    out = bc.conv(
-        jax.random.key(0), rows, theta, log_sigma2, scale, scale_log_sigma2, bias, **how
-    )
+    out = bc.conv(KEY, rows, theta, log_sigma2, scale, scale_log_sigma2, bias, **how)
     moments = gaussian.conv_moments(x[None], theta, log_sigma2, **how)
     mean, variance = product_moments(*moments, scale, jnp.exp(scale_log_sigma2))
     error = np.sqrt(np.asarray(variance[0]) / len(rows))
@@ -83,7 +82,7 @@ def test_pixels_of_a_channel_share_their_scale():
     x, theta = normal(1, 5, 5, 2), normal(3, 3, 2, 4)
     rows = jnp.broadcast_to(x, (9, 5, 5, 2))
     still = jnp.full_like(theta, -60.0)  # no noise but that of the scales
-    out = bc.conv(jax.random.key(0), rows, theta, still, jnp.ones(4), jnp.zeros(4))
+    out = bc.conv(KEY, rows, theta, still, jnp.ones(4), jnp.zeros(4))
     ratio = np.asarray(out / gaussian.conv(rows, theta))
     assert np.abs(ratio - ratio[:, :1, :1]).max() < 1e-3
     assert np.abs(ratio[0] - ratio[1]).min() > 1e-3
@@ -94,9 +93,7 @@ def test_dense_has_the_moments_of_scaled_inputs():
     x, theta, log_sigma2 = normal(4), normal(4, 3), normal(4, 3) - 2
     scale, scale_log_sigma2, bias = normal(4), normal(4) - 2, normal(3)
     rows = jnp.broadcast_to(x, (40_000, 4))
-    out = bc.dense(
-        jax.random.key(0), rows, theta, log_sigma2, scale, scale_log_sigma2, bias
-    )
+    out = bc.dense(KEY, rows, theta, log_sigma2, scale, scale_log_sigma2, bias)
     per_input = product_moments(
         theta, jnp.exp(log_sigma2), scale[:, None], jnp.exp(scale_log_sigma2)[:, None]
     )

@@ -9,6 +9,7 @@ import pytest
 from spjax.pruning import bayesian_compression, layers, sparse_vd
 
 RNG = np.random.default_rng(0)
+KEY = jax.random.key(0, impl="rbg")  # compiles faster than the default
 X = jnp.asarray(RNG.normal(size=(2, 8, 8, 2)), jnp.float32)
 CONV = dict(strides=(2, 1), padding=((1, 1), (0, 2)), feature_group_count=2)
 
@@ -33,9 +34,9 @@ KINDS = {
 
 def random_params(net):
     """Random values in place of the initial ones, so that some weights go."""
-    shapes = jax.eval_shape(
-        lambda: net.init(jax.random.key(0), X, **({} if net is PLAIN else HOW))
-    )["params"]
+    shapes = jax.eval_shape(lambda: net.init(KEY, X, **({} if net is PLAIN else HOW)))[
+        "params"
+    ]
     draw = lambda s: jnp.asarray(RNG.normal(size=s.shape), jnp.float32)  # noqa: E731
     return jax.tree.map(draw, shapes)
 
@@ -51,8 +52,8 @@ def test_pruned_tree_runs_in_the_plain_network(kind):
     assert jax.tree.structure(pruned) == jax.tree.structure(random_params(PLAIN))
     zeros = sum(int((x == 0).sum()) for x in jax.tree.leaves(pruned))
     assert 0 < zeros < sum(x.size for x in jax.tree.leaves(pruned))
-    want = net.apply({"params": params}, X, deterministic=True)
-    got = PLAIN.apply({"params": pruned}, X)
+    want = jax.jit(lambda p: net.apply({"params": p}, X, **HOW))(params)
+    got = jax.jit(PLAIN.apply)({"params": pruned}, X)
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
@@ -61,7 +62,7 @@ def test_noise_comes_from_its_collection(kind):
     net = KINDS[kind]
     params = {"params": random_params(net)}
     run = jax.jit(lambda key: net.apply(params, X, rngs={"noise": key}))
-    a, b, c = (run(jax.random.key(k)) for k in (0, 0, 1))
+    a, b, c = (run(jax.random.key(k, impl="rbg")) for k in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert not np.allclose(a, c)
 
@@ -73,8 +74,8 @@ def test_noise_vanishes_with_the_variances():
             lambda path, x: jnp.full_like(x, -60.0) if "log_sigma2" in str(path) else x,
             params,
         )
-        noisy = net.apply({"params": quiet}, X, rngs={"noise": jax.random.key(0)})
-        plain = PLAIN.apply({"params": layers.prune(quiet)}, X)
+        noisy = jax.jit(net.apply)({"params": quiet}, X, rngs={"noise": KEY})
+        plain = jax.jit(PLAIN.apply)({"params": layers.prune(quiet)}, X)
         np.testing.assert_allclose(noisy, plain, rtol=1e-4, atol=1e-4, err_msg=kind)
 
 
@@ -100,7 +101,7 @@ def test_kl_sums_over_the_layers():
 
 def test_initial_values():
     for net, value in ((KINDS["sparse_vd"], -10.0), (KINDS["compression"], -9.0)):
-        params = net.init(jax.random.key(0), X, **HOW)["params"]
+        params = jax.jit(lambda k, net=net: net.init(k, X, **HOW))(KEY)["params"]
         assert (params["c"]["log_sigma2"] == value).all()
         assert (params["d"]["log_sigma2"] == value).all()
         assert "bias" in params["c"] and "bias" not in params["d"]

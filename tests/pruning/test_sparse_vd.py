@@ -12,6 +12,7 @@ from scipy import integrate
 from spjax.pruning import gaussian, sparse_vd
 
 RNG = np.random.default_rng(0)
+KEY = jax.random.key(0, impl="rbg")  # compiles faster than the default
 
 
 def normal(*shape):
@@ -74,7 +75,7 @@ def test_log_alpha_and_mask():
 def test_dense_has_the_moments_and_noise_of_its_own_per_example():
     x, theta, log_sigma2, bias = normal(4), normal(4, 3), normal(4, 3) - 1, normal(3)
     rows = jnp.broadcast_to(x, (40_000, 4))
-    out = np.asarray(sparse_vd.dense(jax.random.key(0), rows, theta, log_sigma2, bias))
+    out = np.asarray(sparse_vd.dense(KEY, rows, theta, log_sigma2, bias))
     mean, variance = gaussian.dense_moments(x, theta, log_sigma2)
     error = np.sqrt(np.asarray(variance) / len(rows))
     assert (np.abs(out.mean(axis=0) - (mean + bias)) < 5 * error).all()
@@ -86,7 +87,7 @@ def test_conv_has_the_moments():
     how = dict(strides=2, padding="VALID", groups=2)
     x, theta, log_sigma2 = normal(5, 5, 4), normal(3, 3, 2, 4), normal(3, 3, 2, 4) - 1
     rows = jnp.broadcast_to(x, (20_000, 5, 5, 4))
-    out = sparse_vd.conv(jax.random.key(0), rows, theta, log_sigma2, jnp.ones(4), **how)
+    out = sparse_vd.conv(KEY, rows, theta, log_sigma2, jnp.ones(4), **how)
     mean, variance = gaussian.conv_moments(x[None], theta, log_sigma2, **how)
     error = np.sqrt(np.asarray(variance[0]) / len(rows))
     assert (np.abs(np.mean(out, axis=0) - (mean[0] + 1)) < 5 * error).all()
@@ -104,7 +105,7 @@ def test_posterior_of_a_tree():
         for w in (PARAMS["head"], PARAMS["layer"]["kernel"])
     )
     assert float(sparse_vd.kl(q)) == pytest.approx(want, rel=1e-5)
-    draws = jax.vmap(lambda k: sparse_vd.sample(k, q))(
+    draws = jax.jit(jax.vmap(lambda k: sparse_vd.sample(k, q)))(
         jax.random.split(jax.random.key(0), 20_000)
     )
     np.testing.assert_allclose(draws["head"].mean(axis=0), PARAMS["head"], atol=0.01)
@@ -145,7 +146,7 @@ def test_training_a_posterior_finds_the_useless_inputs():
 
     def step(carry, t):
         q, state = carry
-        key = jax.random.fold_in(jax.random.key(0), t)
+        key = jax.random.fold_in(KEY, t)
         grads = jax.grad(loss)(q, key, jnp.minimum(t / 500, 1.0))
         updates, state = optimiser.update(grads, state, q)
         return (optax.apply_updates(q, updates), state), None
