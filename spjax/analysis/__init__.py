@@ -16,9 +16,11 @@ from spjax.analysis.reference import evaluate
 from spjax.analysis.report import Layer, Report, analyze
 from spjax.analysis.schedule import SHARINGS, Schedule, Task, whole
 from spjax.analysis.simulate import CorruptedPlan, simulate
+from spjax.analysis.split import MODES, fused, need, streamed
 from spjax.analysis.trace import trace
 
 __all__ = [
+    "MODES",
     "SHARINGS",
     "AnalysisError",
     "Buffer",
@@ -38,10 +40,13 @@ __all__ = [
     "analyze",
     "best_order",
     "evaluate",
+    "fused",
+    "need",
     "overlap_bound",
     "plan",
     "program_order",
     "simulate",
+    "streamed",
     "tflm_head",
     "trace",
     "whole",

@@ -273,6 +273,8 @@ def _module(paths: frozenset[str]) -> str:
     """The module that a kernel belongs to: ``params/block0_conv1/kernel``'s middle."""
     if not paths:
         return ""
+    if paths == {"params"}:  # the parameters are one array without a name
+        return ""
     parts = sorted(paths)[0].split("/")
     if len(parts) > 1 and parts[0] in _COLLECTIONS:
         parts = parts[1:]

@@ -96,16 +96,18 @@ def _contracted(problem: Problem, groups: list, heights: list) -> Problem:
     new.producer = [owner.get(problem.producer[s], -1) for s in kept]
     inputs = [[number[s] for s in problem.inputs[group[0]]] for group in groups]
     outputs = [number[problem.output[group[-1]]] for group in groups]
-    scratch, overlap = [], []
+    scratch, overlap, merged = [], [], []
     for group, height, out in zip(groups, heights, outputs, strict=True):
         if height is None:
             scratch.append(problem.scratch[group[0]])
             old = problem.overlap[group[0]]
             overlap.append({number[s]: d for s, d in old.items()})
+            merged.append(problem.merged[group[0]])
         else:
             scratch.append(height - new.sizes[out])
             overlap.append({})
-    new.connect(inputs, outputs, scratch, overlap)
+            merged.append(False)
+    new.connect(inputs, outputs, scratch, overlap, merged)
     return new
 
 
@@ -125,7 +127,7 @@ def order_twins(problem: Problem) -> None:
             tuple(sorted(problem.inputs[chain[0]])),
             tuple(sorted(problem.overlap[chain[0]].items())),
             tuple(problem.sizes[problem.output[t]] for t in chain),
-            tuple(problem.scratch[t] for t in chain),
+            tuple((problem.scratch[t], problem.merged[t]) for t in chain),
             tuple(tuple(problem.overlap[t].values()) for t in chain[1:]),
             tuple((r, problem.overlap[r].get(last)) for r in readers),
             problem.kept[last],

@@ -22,125 +22,61 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from spjax.analysis.errors import AnalysisError
+from spjax.analysis.problem import Problem
 from spjax.analysis.program import Program, Weight
+from spjax.analysis.schedule import Schedule
 
 
-def tensor_bytes(
-    program: Program, bytes_per_element: int | None = 1, count_input: bool = True
-) -> dict[str, int]:
-    """Bytes of every storage.
+def input_output(schedule: Schedule) -> dict[str, int]:
+    """Inputs plus output of every task, in program order.
 
     Args:
-      program: the program.
-      bytes_per_element: bytes of one activation element on the target; None for
-        those of the types that the function was traced with.
-      count_input: whether the program's inputs take up working memory. If not (they
-        lie in flash, or in a camera's buffer), they count 0 bytes.
+      schedule: the tasks, with their sizes and what they may share: an input that
+        dies in a task and may be overlapped by its output counts once.
 
     Returns:
-      storage name -> bytes.
-
-    Raises:
-      AnalysisError: if bytes_per_element is not a positive whole number.
+      task name -> bytes.
     """
-    check_bytes(bytes_per_element)
-    result = {}
-    for name in program.storages:
-        tensor = program.tensors[name]
-        size = bytes_per_element or np.dtype(tensor.dtype).itemsize
-        outside = tensor.role == "input" and not count_input
-        result[name] = 0 if outside else tensor.elements * size
+    problem, done, result = Problem(schedule), 0, {}
+    for number, task in enumerate(schedule.tasks):
+        dying = problem.dying(done, number)
+        shared = [s for s in dying if s in problem.overlap[number]]
+        apart = [s for s in problem.inputs[number] if s not in shared]
+        result[task.name] = problem.extent(number, shared)
+        result[task.name] += sum(problem.sizes[s] for s in apart)
+        done |= 1 << number
     return result
 
 
-def check_bytes(bytes_per_element: int | None) -> None:
-    """Refuses a number of bytes that is not positive and whole.
-
-    Raises:
-      AnalysisError: if it is neither that nor None.
-    """
-    whole = isinstance(bytes_per_element, int | np.integer)
-    if bytes_per_element is not None and (not whole or bytes_per_element < 1):
-        raise AnalysisError(
-            f"bytes_per_element is {bytes_per_element!r}; give a whole number of bytes,"
-            " 1 or more, or None for those of the traced types."
-        )
-
-
-def input_output(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Inputs plus output of every operation.
+def input_weights(schedule: Schedule, weights: Mapping[str, int]) -> dict[str, int]:
+    """Inputs plus nonzero weights of every task.
 
     Args:
-      program: the program.
-      sizes: bytes by storage, from `tensor_bytes`.
-
-    Returns:
-      operation name -> bytes.
-    """
-    return {
-        op.name: sum(sizes[n] for n in program.reads(op)) + sizes[op.output]
-        for op in program.operations
-    }
-
-
-def input_weights(
-    program: Program, sizes: Mapping[str, int], weights: Mapping[str, int]
-) -> dict[str, int]:
-    """Inputs plus nonzero weights of every operation.
-
-    Args:
-      program: the program.
-      sizes: bytes by storage, from `tensor_bytes`.
+      schedule: the tasks, with their sizes.
       weights: bytes of nonzero weights by operation, from `weight_bytes`.
 
     Returns:
-      operation name -> bytes.
+      task name -> bytes.
     """
     return {
-        op.name: sum(sizes[n] for n in program.reads(op)) + weights[op.name]
-        for op in program.operations
+        task.name: sum(schedule.sizes[name] for name in task.reads)
+        + sum(weights[name] for name in task.operations)
+        for task in schedule.tasks
     }
 
 
-def live_bytes(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Bytes that are alive while each operation runs, in program order.
+def live_bytes(schedule: Schedule) -> dict[str, int]:
+    """Bytes that are alive while each task runs, in program order.
 
     Args:
-      program: the program.
-      sizes: bytes by storage, from `tensor_bytes`.
+      schedule: the tasks, with their sizes and what they may share.
 
     Returns:
-      operation name -> bytes.
+      task name -> bytes.
     """
-    last = last_reads(program)
-    alive = {program.storage(n) for n in program.inputs}
-    result = {}
-    for i, op in enumerate(program.operations):
-        alive.add(op.output)
-        result[op.name] = sum(sizes[n] for n in alive)
-        alive = {n for n in alive if last[n] > i}
-    return result
-
-
-def last_reads(program: Program) -> dict[str, int]:
-    """Position of the last operation that needs each storage, in program order.
-
-    A result of the program is needed to the end: its position is the number of
-    operations. A storage that nothing reads is needed by its producer only (and an
-    unread input not at all: -1).
-    """
-    last = {}
-    for i, op in enumerate(program.operations):
-        last[op.output] = i
-    for name in program.storages:
-        last.setdefault(name, -1)
-    for i, op in enumerate(program.operations):
-        for name in program.reads(op):
-            last[name] = max(last[name], i)
-    for name in program.outputs:
-        last[program.storage(name)] = len(program.operations)
-    return last
+    problem = Problem(schedule)
+    steps = problem.transients(range(problem.count))
+    return {t.name: n for t, n in zip(schedule.tasks, steps, strict=True)}
 
 
 def nonzeros(weight: Weight, sparsity: Mapping[str, float] | None = None) -> int:

@@ -41,8 +41,10 @@ def place(
     """
     meets = meetings(buffers)
     best: tuple[int, tuple[int, ...], list[int]] | None = None
+    in_place = {pair: d for pair, d in shared.items() if d == 0}
+    some = (shared, in_place) if len(in_place) < len(shared) else (shared,)
     for order in _orders(buffers, meets):
-        for pairs in ({}, shared) if best is None else (shared,):
+        for pairs in (*some, {}) if best is None else some:
             offsets = arrange(order, buffers, pairs, meets)
             found = arena_of(offsets, buffers), offsets, order
             if best is None or found[0] < best[0]:

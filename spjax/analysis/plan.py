@@ -1,11 +1,12 @@
 """A concrete memory plan: an order, buffers with lifetimes, an offset for each.
 
 A plan is what a runtime can execute with one static array: `simulate` does. Its arena
-is the model ``planned_arena``; the bytes alive at the peak of its order are a lower
-bound for it, which a placement reaches more often than not.
+is the model ``planned_arena``. The bytes alive at the peak of the best order, the model
+``best_order``, are a lower bound for it, which it reaches more often than not.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 from spjax.analysis.errors import AnalysisError
 from spjax.analysis.order import Order, best_order, program_order
@@ -30,10 +31,11 @@ class Plan:
       shared: (output, input) -> D in bytes, by position in ``buffers``, of the pairs
         that may overlap.
       planned_arena: bytes of the array.
-      lower_bound: bytes alive at the peak of the best order: no placement in that
-        order needs fewer, and none in any order if ``order_exact``.
+      best_order: bytes alive at the peak of the best order that was found (of the
+        program's, if that was asked for).
+      lower_bound: no plan of this schedule has a smaller arena, in any order.
       alignment: every offset and size is a multiple of it.
-      order_exact: whether lower_bound is the smallest of all orders.
+      order_exact: whether best_order is the smallest of all orders.
       placement_exact: whether no placement of the steps' order has a smaller arena.
     """
 
@@ -43,6 +45,7 @@ class Plan:
     offsets: tuple[int, ...]
     shared: dict[tuple[int, int], int]
     planned_arena: int
+    best_order: int
     lower_bound: int
     alignment: int
     order_exact: bool
@@ -83,12 +86,34 @@ def plan(
     natural = program_order(schedule, alignment)
     best = best_order(schedule, alignment) if order == "best" else natural
     result = _placed(schedule, best, alignment, limit)
-    if result.planned_arena > best.peak and best.tasks != natural.tasks:
+    tried = {best.tasks}
+    for other in _other_orders(schedule, natural, order, alignment):
         # Another order may leave fewer gaps.
-        other = _placed(schedule, natural, alignment, limit)
-        if other.planned_arena < result.planned_arena:
-            result = other
-    return dataclasses.replace(result, lower_bound=best.peak, order_exact=best.exact)
+        if result.planned_arena > best.peak and other.tasks not in tried:
+            tried.add(other.tasks)
+            found = _placed(schedule, other, alignment, limit)
+            if found.planned_arena < result.planned_arena:
+                result = found
+    return dataclasses.replace(
+        result,
+        best_order=best.peak,
+        lower_bound=best.lower_bound,
+        order_exact=best.exact,
+    )
+
+
+def _other_orders(
+    schedule: Schedule, natural: Order, order: str, alignment: int
+) -> Iterator[Order]:
+    yield natural
+    if order == "best":
+        tasks = [
+            dataclasses.replace(
+                task, overlap=tuple(pair for pair in task.overlap if pair[1] == 0)
+            )
+            for task in schedule.tasks
+        ]
+        yield best_order(dataclasses.replace(schedule, tasks=tuple(tasks)), alignment)
 
 
 def _placed(schedule: Schedule, order: Order, alignment: int, limit: int) -> Plan:
@@ -104,7 +129,8 @@ def _placed(schedule: Schedule, order: Order, alignment: int, limit: int) -> Pla
         offsets=placed.offsets,
         shared=shared,
         planned_arena=placed.arena,
-        lower_bound=order.peak,
+        best_order=order.peak,
+        lower_bound=order.lower_bound,
         alignment=alignment,
         order_exact=order.exact,
         placement_exact=placed.exact,
@@ -143,6 +169,8 @@ def lifetimes(
     for task, scratch in enumerate(problem.scratch):
         if scratch:
             name = f"{schedule.tasks[task].name}/scratch"
+            if problem.merged[task]:
+                shared[problem.output[task], len(buffers)] = 0
             buffers.append(Buffer(name, scratch, step[task], step[task]))
     return buffers, shared
 

@@ -31,6 +31,9 @@ class Problem:
       kept: whether the storage is a result of the program.
       inputs: storage numbers by task number.
       output: storage number by task number.
+      scratch: bytes by task number.
+      overlap: distance by input by task number.
+      merged: whether the output may be written over the scratch, by task number.
       before: bit set of direct predecessors by task number.
       after: bit set of direct successors by task number.
       names: storage names by number.
@@ -58,6 +61,7 @@ class Problem:
                 {number[name]: aligned(distance) for name, distance in task.overlap}
                 for task in tasks
             ],
+            [task.scratch_becomes_output for task in tasks],
         )
 
     def connect(
@@ -66,10 +70,11 @@ class Problem:
         output: list[int],
         scratch: list[int],
         overlap: list[dict[int, int]],
+        merged: list[bool],
     ) -> None:
         """Sets the tasks, in a topological order."""
         self.inputs, self.output = inputs, output
-        self.scratch, self.overlap = scratch, overlap
+        self.scratch, self.overlap, self.merged = scratch, overlap, merged
         self.readers = [0] * len(self.names)
         self.before, self.after = [0] * self.count, [0] * self.count
         for task, storages in enumerate(inputs):
@@ -120,7 +125,7 @@ class Problem:
         after += self.sizes[out] if stays else 0
         shared = [s for s in dying if s in self.overlap[task]]
         during = live - sum(self.sizes[s] for s in shared)
-        return during + self.extent(task, shared) + self.scratch[task], after
+        return during + self.extent(task, shared), after
 
     def unstep(self, done: int, live: int, task: int) -> tuple[int, int]:
         """Takes the last task of a downset back.
@@ -141,18 +146,28 @@ class Problem:
         return self.step(earlier, live, task)[0], live
 
     def extent(self, task: int, shared: Sequence[int]) -> int:
-        """Bytes of the tightest arrangement of an output and inputs it may overlap."""
+        """Bytes of the tightest arrangement of an output, its scratch and some inputs.
+
+        Args:
+          task: the task.
+          shared: dying inputs that the output may overlap.
+
+        Returns:
+          The bytes.
+        """
         out, top = self.sizes[self.output[task]], 0
+        if self.merged[task]:
+            top = self.scratch[task]  # distance 0
         # One after another by rising distance: the rule for jobs with release times.
         for s in sorted(shared, key=self.overlap[task].__getitem__):
             top = max(top, min(self.overlap[task][s], out)) + self.sizes[s]
-        return max(out, top)
+        return max(out, top) + (0 if self.merged[task] else self.scratch[task])
 
     def least_extra(self, task: int) -> int:
         """A lower bound of ``transient - live`` of a task, over all downsets."""
         shared = [s for s in self.overlap[task] if not self.kept[s]]
         saved = sum(self.sizes[s] for s in shared)
-        return self.extent(task, shared) - saved + self.scratch[task]
+        return self.extent(task, shared) - saved
 
     def peak(self, order: Iterable[int]) -> int:
         """Peak bytes of a complete order of tasks."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from spjax.analysis import memory
 from spjax.analysis.errors import AnalysisError
 from spjax.analysis.program import Program
+from spjax.analysis.schedule import whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Report:
       macs: multiply-accumulates of one inference.
       bytes_per_element: bytes of one element, activations and weights alike.
       count_input: whether the input takes up working memory.
+      in_place: whether outputs may take the place of dying inputs.
       weights_known: whether the weights' values were given. If not, the figures of
         nonzeros rest on the given sparsity, or equal the dense ones.
     """
@@ -64,6 +66,7 @@ class Report:
     macs: int
     bytes_per_element: int | None
     count_input: bool
+    in_place: bool
     weights_known: bool
 
     def to_dict(self) -> dict:
@@ -80,6 +83,7 @@ def analyze(
     *,
     bytes_per_element: int | None = 1,
     count_input: bool = True,
+    in_place: bool = False,
     sparsity: Mapping[str, float] | None = None,
 ) -> Report:
     """Applies the memory models to a program.
@@ -89,6 +93,8 @@ def analyze(
       bytes_per_element: bytes of one element on the target (1 for int8); None for
         those of the types that the function was traced with.
       count_input: whether the program's input takes up working memory.
+      in_place: whether an elementwise function, a global reduction or a pooling may
+        write over an input that dies in it. Does not change ``input_weights``.
       sparsity: share of zeros, in [0, 1], by operation name (``conv1``: its kernel)
         or weight name (``conv1/bias``); for weights whose values are not known yet,
         or in place of the counted zeros.
@@ -101,15 +107,20 @@ def analyze(
         not in the program.
     """
     _check_sparsity(program, sparsity)
-    sizes = memory.tensor_bytes(program, bytes_per_element, count_input)
+    schedule = whole(
+        program,
+        sharing="in_place" if in_place else "none",
+        bytes_per_element=bytes_per_element,
+        count_input=count_input,
+    )
     weights = {
         op.name: memory.weight_bytes(op.weights, bytes_per_element, sparsity)
         for op in program.operations
     }
     nonzero = {name: pair[0] for name, pair in weights.items()}
-    in_out = memory.input_output(program, sizes)
-    in_weights = memory.input_weights(program, sizes, nonzero)
-    live = memory.live_bytes(program, sizes)
+    in_out = memory.input_output(schedule)
+    in_weights = memory.input_weights(schedule, nonzero)
+    live = memory.live_bytes(schedule)
     distinct = memory.distinct_weights(program)
     totals = memory.weight_bytes(distinct, bytes_per_element, sparsity)
     layers = tuple(
@@ -137,6 +148,7 @@ def analyze(
         macs=sum(op.macs for op in program.operations),
         bytes_per_element=bytes_per_element,
         count_input=count_input,
+        in_place=in_place,
         weights_known=all(
             w.nonzero is not None for op in program.operations for w in op.weights
         ),

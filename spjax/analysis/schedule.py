@@ -14,12 +14,45 @@ How a task's output may use the memory of an input that dies in it is the *shari
 import dataclasses
 from collections.abc import Mapping
 
-from spjax.analysis import memory
+import numpy as np
+
 from spjax.analysis.errors import AnalysisError
 from spjax.analysis.overlap import IN_PLACE_KINDS, overlap_bound
 from spjax.analysis.program import Operation, Program
 
 SHARINGS = ("none", "in_place", "overlap")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """How a chain is streamed.
+
+    Attributes:
+      units: operation names by unit.
+      rings: pixels of the ring after each unit but the last one (after each unit, if
+        the chain ends in accumulators).
+      offsets: bytes from the start of the scratch to each ring.
+      accumulate: name of the dense layer or reduction that ends the chain, or None.
+      accumulators: bytes from the start of the scratch to its accumulators.
+    """
+
+    units: tuple[tuple[str, ...], ...]
+    rings: tuple[int, ...]
+    offsets: tuple[int, ...]
+    accumulate: str | None = None
+    accumulators: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Planes:
+    """How a chain is run one channel at a time.
+
+    Attributes:
+      offsets: bytes from the start of the scratch to the plane after each operation
+        but the last one.
+    """
+
+    offsets: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +62,18 @@ class Task:
     Attributes:
       name: name of its last operation.
       operations: names of its operations, in order.
-      mode: ``whole``, or how it is streamed.
+      mode: ``whole``, ``fused`` (a pooling formed in registers), ``row_buffer`` (in
+        place, with a ring of input rows), ``rows`` or ``channels``.
       reads: distinct storages that it reads.
       output: storage that it writes.
       overlap: (storage, D) pairs: if that input dies in this task, it may start D
         bytes or more after the output's start; without a pair, it may not overlap.
       scratch: bytes that it needs for itself while it runs.
+      scratch_becomes_output: whether the scratch ends as accumulators, which the
+        output may be written over.
       extra_macs: multiply-accumulates that it repeats.
+      stream: details of the modes ``fused``, ``row_buffer`` and ``rows``.
+      planes: details of the mode ``channels``.
     """
 
     name: str
@@ -45,7 +83,10 @@ class Task:
     output: str
     overlap: tuple[tuple[str, int], ...] = ()
     scratch: int = 0
+    scratch_becomes_output: bool = False
     extra_macs: int = 0
+    stream: Stream | None = None
+    planes: Planes | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +137,7 @@ def whole(
       AnalysisError: if sharing is unknown or bytes_per_element is not positive.
     """
     check_sharing(sharing)
-    sizes = memory.tensor_bytes(program, bytes_per_element, count_input)
+    sizes = tensor_bytes(program, bytes_per_element, count_input)
     tasks = tuple(
         Task(
             name=op.name,
@@ -109,6 +150,48 @@ def whole(
         for op in program.operations
     )
     return Schedule(program, tasks, sizes, bytes_per_element, sharing)
+
+
+def tensor_bytes(
+    program: Program, bytes_per_element: int | None = 1, count_input: bool = True
+) -> dict[str, int]:
+    """Bytes of every storage.
+
+    Args:
+      program: the program.
+      bytes_per_element: bytes of one activation element on the target; None for
+        those of the types that the function was traced with.
+      count_input: whether the program's inputs take up working memory. If not (they
+        lie in flash, or in a camera's buffer), they count 0 bytes.
+
+    Returns:
+      storage name -> bytes.
+
+    Raises:
+      AnalysisError: if bytes_per_element is not a positive whole number.
+    """
+    check_bytes(bytes_per_element)
+    result = {}
+    for name in program.storages:
+        tensor = program.tensors[name]
+        size = bytes_per_element or np.dtype(tensor.dtype).itemsize
+        outside = tensor.role == "input" and not count_input
+        result[name] = 0 if outside else tensor.elements * size
+    return result
+
+
+def check_bytes(bytes_per_element: int | None) -> None:
+    """Refuses a number of bytes that is not positive and whole.
+
+    Raises:
+      AnalysisError: if it is neither that nor None.
+    """
+    whole = isinstance(bytes_per_element, int | np.integer)
+    if bytes_per_element is not None and (not whole or bytes_per_element < 1):
+        raise AnalysisError(
+            f"bytes_per_element is {bytes_per_element!r}; give a whole number of bytes,"
+            " 1 or more, or None for those of the traced types."
+        )
 
 
 def check_sharing(sharing: str) -> None:

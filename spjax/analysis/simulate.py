@@ -21,6 +21,7 @@ from spjax.analysis.errors import AnalysisError
 from spjax.analysis.plan import Plan
 from spjax.analysis.program import Operation
 from spjax.analysis.schedule import Task
+from spjax.analysis.stream_run import run_channels, run_stream
 
 _GUARD = 64
 
@@ -113,6 +114,9 @@ class _Simulation:
 
     def execute(self, task: Task) -> None:
         """Runs one task."""
+        if task.mode != "whole":
+            self._stream(task)
+            return
         operation = self.program.operation(task.operations[0])
         arguments = [
             self.view(self.program.storage(name)).reshape(
@@ -129,6 +133,27 @@ class _Simulation:
             self.compare(operation.output, expected)
         else:
             self.view(operation.output)[...] = expected
+
+    def _stream(self, task: Task) -> None:
+        """Runs a task of several operations in its rings or planes."""
+        output, arguments = task.output, None
+        for name in task.operations:
+            operation = self.program.operation(name)
+            tensor = self.program.tensors[operation.inputs[0]]
+            if arguments is None:
+                arguments = np.array(self.view(self.program.storage(tensor.name)))
+            expected = reference.run(
+                self.program, operation, [arguments.reshape(tensor.shape)]
+            )
+            arguments = expected
+        scratch = np.zeros(0, np.uint8)
+        if task.scratch:
+            offset, buffer = self.place[f"{task.name}/scratch"]
+            scratch = self.memory[_GUARD + offset : _GUARD + offset + buffer.size]
+        source = self.view(task.reads[0])
+        run = run_channels if task.mode == "channels" else run_stream
+        run(self.program, task, source, scratch, self.view(output))
+        self.compare(output, expected)
 
     def _overlaps(self, task: Task) -> bool:
         offset, out = self.place[task.output]

@@ -109,6 +109,39 @@ def test_an_input_that_is_read_twice_counts_once():
     assert report.input_output == 12
 
 
+def test_in_place_by_hand():
+    def fn(k, x):  # x: 4x4x2 = 32 bytes
+        y = _conv(x, k["a"]) + x  # 32; the sum goes over x, or over the convolution
+        z = jnp.tanh(y)  # 32, beside y, which is read again
+        return (_conv(z, k["b"]) * y).mean((1, 2))  # over y, then 2 bytes over that
+
+    params = {n: np.ones((3, 3, 2, 2), np.float32) for n in "ab"}
+    program = analysis.trace(fn, params, _input(1, 4, 4, 2))
+    rows = [
+        [
+            (layer.name, layer.input_output, layer.live_bytes)
+            for layer in analysis.analyze(program, in_place=in_place).layers
+        ]
+        for in_place in (False, True)
+    ]
+    assert rows[0] == [
+        ("a", 64, 64),
+        ("add", 96, 96),
+        ("tanh", 64, 64),
+        ("b", 64, 96),
+        ("multiply", 96, 96),
+        ("reduce_mean", 34, 34),
+    ]
+    assert rows[1] == [
+        ("a", 64, 64),
+        ("add", 64, 64),
+        ("tanh", 64, 64),
+        ("b", 64, 96),
+        ("multiply", 64, 64),
+        ("reduce_mean", 32, 32),
+    ]
+
+
 def test_shapes_only_count_as_dense_and_say_so():
     params = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), _twelve_params()
