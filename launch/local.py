@@ -24,6 +24,8 @@ import sys
 from collections.abc import Sequence
 
 from absl import app, flags
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -154,10 +156,17 @@ def _write(root: pathlib.Path, folders: list[Folder], rows: list[table.Row]) -> 
 def _show(
     root: pathlib.Path, folders: list[Folder], rows: list[table.Row], console: Console
 ) -> None:
-    shown = table.shown_columns(folders, rows)
-    printed = Table(*map(escape, shown))
-    for row in rows:
-        printed.add_row(*(escape(table.text(row.get(key))) for key in shown))
+    # The files have the long name too.
+    shown = [k for k in table.shown_columns(folders, rows) if k != "genome_id"]
+    lines = [[table.text(row.get(key)) for key in shown] for row in rows]
+    printed = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, key in enumerate(shown):
+        # Heads give way, figures never do.
+        widest = max((cell_len(line[place]) for line in lines), default=0)
+        head = escape(key.replace("_", " "))
+        printed.add_column(head, overflow="fold", min_width=widest)
+    for line in lines:
+        printed.add_row(*map(escape, line))
     console.print(printed)
     console.print(f"wrote {root / 'results.csv'} and results.md", highlight=False)
 
@@ -233,6 +242,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
             file=sys.stderr,
         )
         sys.exit(2)
+    except SystemExit:
+        # absl shows --help and leaves with 1, though all is well.
+        sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -236,3 +236,49 @@ def test_missing_sweep(work):
         command, cwd=work, env=_environment(work), capture_output=True, text=True
     )
     assert done.returncode == 2 and "--sweep is missing" in done.stderr
+
+
+def test_help_succeeds(work):
+    done = subprocess.run(
+        [sys.executable, "-m", "launch.local", "--help"],
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": str(_PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--sweep" in done.stdout
+
+
+_SHOW = """
+import pathlib
+from rich.console import Console
+from launch import local
+from launch.record import Folder
+from launch.sweep import Cell
+row = {"seed": 11, "status": "finished", "validation_error": 0.8815,
+       "test_error": 0.8778, "model_size_nonzero": 18643, "input_output": 1624,
+       "model_size_dense": 218643, "macs": 1181847, "feasible": True,
+       "front_points": 12, "genome_id": "d10882210a63"}
+root = pathlib.Path("root")
+cell = Cell("name", "experiments.search", (("seed", "11"),))
+local._show(root, [Folder(root, cell)], [row], Console(width=80))
+"""
+
+
+def test_figures_are_whole_on_a_narrow_terminal(work):
+    # In a process of its own: two programs' flags do not go into one.
+    shown = subprocess.run(
+        [sys.executable, "-c", _SHOW],
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": str(_PROJECT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    cells = shown.splitlines()[-3].split()
+    assert cells == [
+        "11", "finished", "0.8815", "0.8778", "18643", "218643", "1624", "1181847",
+        "yes", "12",
+    ]  # fmt: skip
