@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from experiments import _flags
 from spjax import data, deploy, report, search
@@ -110,7 +111,16 @@ class Display:
                 event.row, limits
             )
             line = report.trial_line({**event.row, "feasible": feasible}, header)
+            self._say_trial(line, whole=event.kind == "failed")
+
+    def _say_trial(self, line: Text, whole: bool) -> None:
+        if not self._console.is_terminal:
             self._console.print(line, soft_wrap=True)
+        elif whole:
+            self._console.print(line)
+        else:
+            # What a narrow terminal cuts off is least worth knowing.
+            self._console.print(line, no_wrap=True, overflow="ellipsis")
 
     def _end(self, index: int) -> None:
         self._progress.remove_task(self._running.pop(index))

@@ -98,9 +98,10 @@ def search_and_report(
         try:
             _save_data(run_dir, dataset)
             _run(study, config, options, head, console, interrupts)
-            rows, pick = _write(
-                run_dir, study, head, dataset, tested=True, check=interrupts.check
-            )
+            with console.status("testing the networks of the front, drawing"):
+                rows, pick = _write(
+                    run_dir, study, head, dataset, tested=True, check=interrupts.check
+                )
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
             if not study.num_trials:

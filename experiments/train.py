@@ -127,7 +127,10 @@ def _check_fit(genome: genomes.Genome, dataset: data.Dataset) -> None:
 
 def _check_init(genome: genomes.Genome, dataset: data.Dataset) -> None:
     """A file of other weights is better found before training."""
-    given = networks.flatten(networks.load_tree(_INIT.value))
+    try:
+        given = networks.flatten(networks.load_tree(_INIT.value))
+    except networks.FileError as error:
+        raise _cli.UsageError(f"--init: {error}; give a weights.npz") from error
     shape = genomes.deployed_shape(genome, dataset.input_shape)
     wanted = networks.flatten(
         networks.init_variables(genome, shape, dataset.num_classes, 0)
