@@ -25,7 +25,10 @@ try:
 except ImportError:
     print("refused")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    root = pathlib.Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "refused", done.stderr
 
 

@@ -1,6 +1,7 @@
 """Masks on a mesh of four host devices are those of one device."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -56,7 +57,8 @@ for distribution in ("uniform", "global"):
 
 def test_four_devices_give_the_same_masks():
     flags = "--xla_force_host_platform_device_count=4"
-    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    root = str(pathlib.Path(__file__).parents[2])
+    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": root}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True
     )
