@@ -108,6 +108,11 @@ _GENOMES = {
 def main(argv: Sequence[str]) -> int:
     """Measures and prints the tables."""
     del argv
+    if _CLOCK.value == "cpu" and _CORES.value > 1:
+        raise _cli.UsageError(
+            "--clock=cpu counts threads that spin while they wait: give --cores=1, or "
+            "--clock=wall on a quiet machine"
+        )
     cores = _take_cores()
     if _ONE.value:
         way, name = _ONE.value.split(":")
