@@ -87,11 +87,14 @@ def test_the_search_beats_random_draws():
     # The search aims at errors of use, not at the smallest networks of all.
     reference = np.array([0.25, np.log(8192), np.log(2048)])
     volumes = {}
-    for share in (0.1, 1.0):
+    # A single first genome: all others of the second search are plain draws.
+    for share, first in ((0.1, _SETTINGS.initial_trials), (1.0, 1)):
         volumes[share] = []
-        for seed in range(2):
-            settings = dataclasses.replace(_SETTINGS, random_share=share, seed=seed)
-            observations, _ = _search(settings, 22)
+        for seed in range(5):
+            settings = dataclasses.replace(
+                _SETTINGS, random_share=share, initial_trials=first, seed=seed
+            )
+            observations, _ = _search(settings, 32)
             values = np.array(
                 [[o.figures[n] for n in settings.objectives] for o in observations]
             )
