@@ -11,6 +11,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,10 @@ NAMES = ("uniform", "erk", "global")
 
 
 def erk(
-    shapes: Mapping[str, tuple[int, ...]], sparsity: jax.Array | float
+    shapes: Mapping[str, tuple[int, ...]],
+    sparsity: jax.Array | float,
+    *,
+    numpy: ModuleType = jnp,
 ) -> dict[str, jax.Array]:
     """Sparsity of each leaf under the Erdos-Renyi kernel rule.
 
@@ -37,6 +41,7 @@ def erk(
     Args:
       shapes: shape of each leaf, by path.
       sparsity: overall share of zeros in [0, 1), scalar.
+      numpy: the module that computes: ``jax.numpy``, or ``numpy`` on the host.
 
     Returns:
       float32 scalar sparsity by path.
@@ -48,13 +53,13 @@ def erk(
     size, raw = size[order], raw[order]
     full = np.concatenate([[0.0], np.cumsum(size)[:-1]])  # weights of the first j
     rest = np.cumsum((size * raw)[::-1])[::-1]  # sum of size * raw from j on
-    density = 1 - jnp.clip(jnp.asarray(sparsity, jnp.float32), 0.0, 1.0)
-    total = size.sum()
-    eps = (density * jnp.float32(total) - jnp.float32(full)) / jnp.float32(rest)
-    fits = eps * jnp.float32(raw) <= 1
-    j = jnp.where(jnp.any(fits), jnp.argmax(fits), len(paths) - 1)
-    shares = jnp.where(jnp.arange(len(paths)) < j, 1.0, eps[j] * jnp.float32(raw))
-    shares = jnp.clip(shares, 0.0, 1.0)
+    full, rest, raw = (x.astype(np.float32) for x in (full, rest, raw))
+    density = 1 - numpy.clip(numpy.asarray(sparsity, np.float32), 0.0, 1.0)
+    eps = (density * np.float32(size.sum()) - full) / rest
+    fits = eps * raw <= 1
+    j = numpy.where(numpy.any(fits), numpy.argmax(fits), len(paths) - 1)
+    shares = numpy.where(numpy.arange(len(paths)) < j, np.float32(1), eps[j] * raw)
+    shares = numpy.clip(shares, 0.0, 1.0)
     return {paths[i]: 1 - shares[rank] for rank, i in enumerate(order)}
 
 

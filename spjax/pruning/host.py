@@ -5,13 +5,13 @@ faster this way: computing takes microseconds, while compiling the jitted select
 takes as long as hundreds of training steps. Keep such masks with ``fixed``.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from spjax.pruning.distributions import erk
 from spjax.pruning.errors import PruningError
 from spjax.pruning.leaves import Ties, Where, default_where, leaf_paths
 from spjax.pruning.rule import Rule
@@ -117,18 +117,4 @@ def erk_sparsities(
     Returns:
       Sparsity by path, float32.
     """
-    sizes = np.array([math.prod(s) for s in shapes.values()], np.float64)
-    raw = np.array([sum(s) for s in shapes.values()], np.float64) / sizes
-    order = np.argsort(-raw, kind="stable")
-    # With the densest j leaves full, eps follows from what the others have to keep.
-    full = np.concatenate([[0.0], np.cumsum(sizes[order])[:-1]]).astype(np.float32)
-    rest = np.cumsum((sizes * raw)[order][::-1])[::-1].astype(np.float32)
-    density = np.float32(1) - np.float32(sparsity)
-    eps = (density * np.float32(sizes.sum()) - full) / rest
-    raw = raw.astype(np.float32)
-    fits = eps * raw[order] <= 1
-    first = int(np.argmax(fits)) if fits.any() else len(sizes) - 1
-    shares = np.empty(len(sizes), np.float32)
-    shares[order[:first]] = 1
-    shares[order[first:]] = np.clip(eps[first] * raw[order[first:]], 0, 1)
-    return dict(zip(shapes, np.float32(1) - shares, strict=True))
+    return erk(shapes, sparsity, numpy=np)
