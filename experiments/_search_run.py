@@ -83,6 +83,7 @@ def search_and_report(
         f"worker(s), seed {options.seed}, into {run_dir}"
     )
     _display.say_what(console, dataset, board, options.memory_model, plan)
+    cache = _cache_folder(options.cache_dir)
     with (
         interrupts.held(),
         _open_study(run_dir, dataset, board, config, options) as study,
@@ -97,7 +98,7 @@ def search_and_report(
         )
         try:
             _save_data(run_dir, dataset)
-            _run(study, config, options, head, console, interrupts)
+            _run(study, config, options, cache, head, console, interrupts)
             with console.status("testing the networks of the front, drawing"):
                 rows, pick = _write(
                     run_dir, study, head, dataset, tested=True, check=interrupts.check
@@ -199,7 +200,7 @@ def _save_data(run_dir, dataset):
         ) from error
 
 
-def _run(study, config, options, head, console, interrupts):
+def _run(study, config, options, cache, head, console, interrupts):
     def specify(trial: search.Trial) -> search.TrialSpec:
         return search.TrialSpec(
             run_dir=str(study.run_dir),
@@ -209,10 +210,14 @@ def _run(study, config, options, head, console, interrupts):
             init=_weights_of(study, trial.parent),
         )
 
-    folder = options.cache_dir or _default_cache()
     limits = study.settings.limit_of
+    # A worker without a trial would only take memory.
+    left = max(options.trials, study.num_trials) - study.num_finished
+    if not left:
+        return
+    workers = min(options.workers, left)
     with (
-        search.WorkerPool(options.workers, search.start_worker, (folder,)) as pool,
+        search.WorkerPool(workers, search.start_worker, (cache,)) as pool,
         _display.Display(console, options.trials, study.num_finished) as display,
     ):
         for event in search.run(study, pool, search.run_trial, specify, options.trials):
@@ -226,9 +231,25 @@ def _weights_of(study, parent):
     return str(search.trial_folder(study.run_dir, parent) / "weights.npz")
 
 
-def _default_cache():
+def _cache_folder(wanted: str | None) -> str | None:
+    """The folder of compiled programs; None if there can be none.
+
+    Raises:
+      UsageError: if it was asked for and cannot be made.
+    """
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(home, "spjax", "xla")
+    folder = wanted or os.path.join(home, "spjax", "xla")
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        why = f"cannot be made: {error.strerror or error}"
+        if wanted:
+            raise _cli.UsageError(
+                f"--cache_dir={wanted} {why}; choose another folder"
+            ) from error
+        print(f"note: {folder} {why}; programs are compiled anew (--cache_dir)")
+        return None
+    return folder
 
 
 def _write(run_dir, study, head, dataset, *, tested, check=None):

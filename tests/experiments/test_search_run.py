@@ -110,6 +110,21 @@ def test_interrupted_and_resumed(tmp_path, dataset, monkeypatch, capsys):
     }
 
 
+def test_no_more_workers_than_trials(tmp_path, dataset, monkeypatch):
+    started = []
+
+    class Pool(small.OneProcess):
+        def __init__(self, count, *arguments):
+            started.append(count)
+            super().__init__(count, *arguments)
+
+    monkeypatch.setattr(search_room, "WorkerPool", Pool)
+    assert _search(tmp_path, dataset, trials=1, workers=1000) == 0
+    assert _search(tmp_path, dataset, trials=1, workers=1000, resume=True) == 0
+    assert _search(tmp_path, dataset, trials=3, workers=1000, resume=True) == 0
+    assert started == [1, 2]
+
+
 def test_a_full_disk_costs_no_trial(tmp_path, dataset, monkeypatch, capsys):
     _raise_at(monkeypatch, 1, OSError(28, "No space left on device"))
     with pytest.raises(search_room.SearchError, match="trial 1 .*No space.* resume"):
@@ -230,3 +245,17 @@ def test_epochs_shrink_with_the_number_of_images():
     ]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[0] == epochs[1] > epochs[3] and epochs[-1] >= 1
+
+
+def test_the_folder_of_compiled_programs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    wanted = str(tmp_path / "a" / "b")
+    assert _search_run._cache_folder(wanted) == wanted
+    with pytest.raises(_cli.UsageError, match="--cache_dir=.*/file cannot be made"):
+        _search_run._cache_folder(str(tmp_path / "file"))
+    # Without its own folder a search goes on; it compiles more.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert _search_run._cache_folder(None) is None
+    assert capsys.readouterr().out.startswith("note: ")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert _search_run._cache_folder(None) == str(tmp_path / "spjax" / "xla")
