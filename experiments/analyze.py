@@ -11,8 +11,14 @@ weights closed over, or ``fn(params, x)`` with ``--weights`` or ``--params``::
 
     python -m experiments.analyze --function=mynet:infer --input_shape=12,12,1
 
-``--json`` prints one object, ``--csv`` one line per layer. Without weights' values,
-figures of nonzeros equal the dense ones, and the output says so.
+``--json`` prints one object, ``--csv`` one line per layer, ``--timeline=FILE.png``
+draws the memory plan. Without weights' values, figures of nonzeros equal the dense
+ones, and the output says so.
+
+The plan (``best_order``, ``planned_arena``, ``lower_bound``) follows ``--schedule`` and
+``--sharing``: whole maps with in-place operations by default; ``--schedule=streamed
+--sharing=overlap`` is the smallest that the analyser knows. The other figures are those
+of whole maps, in place only with ``--in_place``.
 """
 
 import csv
@@ -58,6 +64,33 @@ _BYTES = flags.DEFINE_integer(
 _COUNT_INPUT = flags.DEFINE_bool(
     "count_input", True, "Whether the image itself takes up working memory."
 )
+_IN_PLACE = flags.DEFINE_bool(
+    "in_place",
+    False,
+    "Whether input_output and live_bytes let outputs take the place of dying inputs.",
+)
+_SCHEDULE = flags.DEFINE_enum(
+    "schedule",
+    "whole",
+    ["whole", "fused", "streamed"],
+    "Of the plan: whole maps; poolings fused into convolutions; or chains streamed by"
+    " rows or channels wherever that saves memory.",
+)
+_SHARING = flags.DEFINE_enum(
+    "sharing",
+    "in_place",
+    list(analysis.SHARINGS),
+    "Of the plan: how an output may use the memory of an input that dies.",
+)
+_ORDER = flags.DEFINE_enum(
+    "order", "best", ["best", "program"], "Of the plan: the order of operations."
+)
+_ALIGNMENT = flags.DEFINE_integer(
+    "alignment", 1, "Of the plan: offsets are multiples of this.", lower_bound=1
+)
+_TIMELINE = flags.DEFINE_string(
+    "timeline", None, "Write a picture of the plan to this file (.png)."
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object.")
 _CSV = flags.DEFINE_bool("csv", False, "Print one line per layer, comma-separated.")
 
@@ -74,14 +107,74 @@ def main(argv: Sequence[str]) -> int:
         program,
         bytes_per_element=_BYTES.value,
         count_input=_COUNT_INPUT.value,
+        in_place=_IN_PLACE.value,
     )
+    plan = _planned(program)
+    if _TIMELINE.value is not None:
+        _draw(plan)
     if _JSON.value:
-        print(json.dumps(report.to_dict()))
+        print(json.dumps({**report.to_dict(), **_plan_dict(plan)}))
     elif _CSV.value:
-        _print_csv(report)
+        _print_csv(report, plan)
     else:
         _print_table(report)
+        _print_plan(plan)
     return 0
+
+
+def _planned(program: analysis.Program) -> analysis.Plan:
+    make = {
+        "whole": analysis.whole,
+        "fused": analysis.fused,
+        "streamed": analysis.streamed,
+    }[_SCHEDULE.value]
+    schedule = make(
+        program,
+        sharing=_SHARING.value,
+        bytes_per_element=_BYTES.value,
+        count_input=_COUNT_INPUT.value,
+    )
+    return analysis.plan(schedule, order=_ORDER.value, alignment=_ALIGNMENT.value)
+
+
+def _plan_dict(plan: analysis.Plan) -> dict:
+    steps = [
+        {
+            "name": task.name,
+            "mode": task.mode,
+            "operations": list(task.operations),
+            "output_offset": plan.offset(task.output),
+            "output_bytes": plan.schedule.sizes[task.output],
+            "scratch_bytes": task.scratch,
+            "extra_macs": task.extra_macs,
+        }
+        for task in plan.steps
+    ]
+    return {
+        "best_order": plan.best_order,
+        "planned_arena": plan.planned_arena,
+        "lower_bound": plan.lower_bound,
+        "schedule": {
+            "kind": _SCHEDULE.value,
+            "sharing": plan.schedule.sharing,
+            "order": _ORDER.value,
+            "order_exact": plan.order_exact,
+            "placement_exact": plan.placement_exact,
+            "alignment": plan.alignment,
+            "extra_macs": plan.schedule.extra_macs,
+            "steps": steps,
+        },
+    }
+
+
+def _draw(plan: analysis.Plan) -> None:
+    try:
+        analysis.draw_timeline(plan, _TIMELINE.value)
+    except (OSError, ValueError) as error:
+        raise _cli.UsageError(
+            f"--timeline={_TIMELINE.value} cannot be written ({error}); give a .png in"
+            " an existing folder."
+        ) from error
 
 
 def _traced() -> analysis.Program:
@@ -215,13 +308,37 @@ def _filled(shapes: object, arrays: dict[str, np.ndarray]) -> object:
     return jax.tree_util.tree_map_with_path(leaf, shapes)
 
 
-def _print_csv(report: analysis.Report) -> None:
+def _print_csv(report: analysis.Report, plan: analysis.Plan) -> None:
+    steps = {
+        name: (number, task)
+        for number, task in enumerate(plan.steps)
+        for name in task.operations
+    }
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow([*_COLUMNS, "step", "mode", "output_offset"])
     for layer in report.layers:
         row = [getattr(layer, column) for column in _COLUMNS]
         row[_COLUMNS.index("output_shape")] = "x".join(map(str, layer.output_shape))
-        writer.writerow(row)
+        number, task = steps[layer.name]
+        offset = plan.offset(task.output) if layer.name == task.name else ""
+        writer.writerow([*row, number, task.mode, offset])
+
+
+def _print_plan(plan: analysis.Plan) -> None:
+    schedule = plan.schedule
+    order = "exact" if plan.order_exact else "not proved to be the smallest"
+    print(
+        f"Plan ({_SCHEDULE.value}, sharing {schedule.sharing}, order {_ORDER.value}):"
+        f" planned_arena {plan.planned_arena} bytes, best_order {plan.best_order}"
+        f" ({order}), lower_bound {plan.lower_bound};"
+        f" {schedule.extra_macs} multiply-accumulates are repeated."
+    )
+    for task in plan.steps:
+        if task.mode != "whole":
+            print(
+                f"  {task.mode}: {' > '.join(task.operations)} in"
+                f" {task.scratch} bytes of scratch"
+            )
 
 
 def _print_table(report: analysis.Report) -> None:

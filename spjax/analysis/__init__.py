@@ -7,6 +7,7 @@ analysis.simulate(made, {"input": image})          # proof, over one byte array
 """
 
 from spjax.analysis.errors import AnalysisError, UnsupportedPrimitive
+from spjax.analysis.models import MEMORY_MODELS, peak
 from spjax.analysis.order import Order, best_order, program_order
 from spjax.analysis.overlap import overlap_bound
 from spjax.analysis.packing import Buffer
@@ -17,9 +18,11 @@ from spjax.analysis.report import Layer, Report, analyze
 from spjax.analysis.schedule import SHARINGS, Schedule, Task, whole
 from spjax.analysis.simulate import CorruptedPlan, simulate
 from spjax.analysis.split import MODES, fused, need, streamed
+from spjax.analysis.timeline import alive_bytes, draw_timeline
 from spjax.analysis.trace import trace
 
 __all__ = [
+    "MEMORY_MODELS",
     "MODES",
     "SHARINGS",
     "AnalysisError",
@@ -37,12 +40,15 @@ __all__ = [
     "Tensor",
     "UnsupportedPrimitive",
     "Weight",
+    "alive_bytes",
     "analyze",
     "best_order",
+    "draw_timeline",
     "evaluate",
     "fused",
     "need",
     "overlap_bound",
+    "peak",
     "plan",
     "program_order",
     "simulate",

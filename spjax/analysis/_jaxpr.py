@@ -231,8 +231,11 @@ def _equation(
     except (AttributeError, TypeError):
         bodies = 0
 
-    def bind(*arrays) -> list:
-        result = eqn.primitive.bind(*arrays, **eqn.params)
+    def bind(*arrays: np.ndarray) -> list:
+        params = eqn.primitive.get_bind_params(eqn.params)
+        # Releases differ: the parameters, or functions to pass first as well.
+        more, params = params if isinstance(params, tuple) else ((), params)
+        result = eqn.primitive.bind(*more, *arrays, **params)
         many = eqn.primitive.multiple_results
         return [np.asarray(r) for r in (result if many else [result])]
 

@@ -15,8 +15,9 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if np.issubdtype(np.result_type(a, b), np.integer):
-        quotient = np.abs(a) // np.abs(b)
-        return np.where((a < 0) != (b < 0), -quotient, quotient)
+        floor = np.floor_divide(a, b)
+        inexact = floor * b != a
+        return floor + (inexact & ((np.asarray(a) < 0) != (np.asarray(b) < 0)))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.divide(a, b)
 

@@ -3,7 +3,13 @@
 import functools
 import itertools
 
-from spjax.analysis import Operation, Program, Tensor
+from spjax.analysis import Operation, Program, Step, Tensor
+
+_SUM = (
+    Step("neg", ("x0",), "int8"),
+    Step("add", ("%0", "x1"), "int8"),
+    Step("add", ("%1", "x2"), "int8"),
+)
 
 
 def program(inputs, operations, outputs):
@@ -19,7 +25,13 @@ def program(inputs, operations, outputs):
     names += [f"o{k}" for k in range(len(operations))]
     sizes = [*inputs, *(size for _, _, size in operations)]
     made = tuple(
-        Operation(name, kind, tuple(names[s] for s in reads), name)
+        Operation(
+            name,
+            kind,
+            tuple(names[s] for s in reads),
+            name,
+            epilogue=_SUM[: len(reads)] if kind == "elementwise" else (),
+        )
         for name, (kind, reads, _) in zip(names[len(inputs) :], operations, strict=True)
     )
     tensors = {}
@@ -72,7 +84,7 @@ def branched_program(rng, branches, count, largest=400):
     lengths = [1] * branches
     for _ in range(count - 2 - branches):
         lengths[int(rng.integers(branches))] += 1
-    operations = [("dense", [0], int(rng.integers(50, largest)))]
+    operations = [("dense", [0], int(rng.integers(1 + largest // 8, largest)))]
     ends = []
     for length in lengths:
         at = 1
@@ -82,7 +94,9 @@ def branched_program(rng, branches, count, largest=400):
             at = len(operations)
         ends.append(at)
     operations.append(("dense", ends, 10))
-    return program([int(rng.integers(50, largest))], operations, (len(operations),))
+    return program(
+        [int(rng.integers(1 + largest // 8, largest))], operations, (len(operations),)
+    )
 
 
 def transients(prog, order, sizes, overlaps):

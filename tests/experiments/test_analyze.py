@@ -83,10 +83,53 @@ def test_weights_from_a_file_are_counted(genome_file, tmp_path, capsys):
     assert result["input_weights"] == 100 + 400
 
 
+def test_plan_by_hand(genome_file, capsys):
+    """Convolution 144 + 400; the pooling in place; then dense: 100 + 10."""
+    shape = {"genome": genome_file, "input_shape": "12,12,1"}
+    result = _json(capsys, **shape)
+    assert result["planned_arena"] == result["best_order"] == 544
+    assert result["lower_bound"] == 544
+    assert result["schedule"]["sharing"] == "in_place"
+    assert [s["operations"] for s in result["schedule"]["steps"]] == [
+        [layer["name"]] for layer in result["layers"]
+    ]
+    fused = _json(capsys, **shape, schedule="fused")
+    assert fused["planned_arena"] == 144 + 100
+    assert [s["mode"] for s in fused["schedule"]["steps"]] == ["fused", "whole"]
+    # Fused and overlapping: the pooled map starts 11 bytes before the image. Its fifth
+    # pixel ends at 20, and up to its last byte reads the image from 8 on.
+    streamed = _json(capsys, **shape, schedule="streamed", sharing="overlap")
+    assert streamed["planned_arena"] == 144 + 20 - 1 - 8
+    assert streamed["schedule"]["extra_macs"] == 0
+    # Input 144 + 448 aligned to 16, no sharing: the pooled map is apart.
+    apart = _json(capsys, **shape, sharing="none", alignment=16, order="program")
+    assert apart["planned_arena"] == 144 + 400
+    # Whatever the plan: these are the models of whole maps.
+    for other in (fused, streamed, apart):
+        assert other["layers"] == result["layers"]
+        assert other["live_bytes"] == result["live_bytes"]
+
+
+def test_timeline_and_plan_in_words(genome_file, tmp_path, capsys):
+    path = tmp_path / "plan.png"
+    _main(
+        genome=genome_file, input_shape="12,12,1", timeline=str(path), schedule="fused"
+    )
+    assert path.read_bytes().startswith(b"\x89PNG")
+    text = capsys.readouterr().out
+    assert "planned_arena 244 bytes" in text
+    assert "fused: block0_conv0/conv > max_pool in 0 bytes of scratch" in text
+    with pytest.raises(ValueError, match="--timeline"):
+        missing = str(tmp_path / "nowhere" / "plan.png")
+        _main(genome=genome_file, input_shape="12,12,1", timeline=missing)
+
+
 def test_table_and_csv_hold_the_same_numbers(genome_file, capsys):
     _main(csv=True, genome=genome_file, input_shape="12,12,1")
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [int(row["live_bytes"]) for row in rows] == [544, 500, 110]
+    assert [row["step"] for row in rows] == ["0", "1", "2"]
+    assert all(int(row["output_offset"]) >= 0 for row in rows)
     _main(genome=genome_file, input_shape="12,12,1")
     table = capsys.readouterr().out
     for row in rows:
