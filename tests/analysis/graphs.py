@@ -99,6 +99,20 @@ def branched_program(rng, branches, count, largest=400):
     )
 
 
+def _storages(prog):
+    """(name, producer, names of all readers, whether a result) of every storage."""
+    kept = {prog.storage(name) for name in prog.outputs}
+    return [
+        (
+            name,
+            prog.tensors[name].producer,
+            {op.name for op in prog.operations if name in prog.reads(op)},
+            name in kept,
+        )
+        for name in prog.storages
+    ]
+
+
 def transients(prog, order, sizes, overlaps):
     """Bytes while each operation of an order runs, straight from the definition.
 
@@ -108,26 +122,21 @@ def transients(prog, order, sizes, overlaps):
       sizes: bytes by storage.
       overlaps: (operation, storage) -> D, of inputs that may overlap if they die.
     """
-    result = []
+    storages, result = _storages(prog), []
     for i, name in enumerate(order):
         done, later = set(order[:i]), set(order[i + 1 :])
-        alive = 0
-        for tensor in prog.tensors.values():
-            exists = tensor.producer is None or tensor.producer in done
-            kept = tensor.name in prog.outputs
-            if not exists or not (kept or set(tensor.readers) - done):
-                continue
-            dies = not kept and not (set(tensor.readers) & later)
-            shared = dies and (name, tensor.name) in overlaps
-            alive += 0 if shared else sizes[tensor.name]
+        alive, dying = 0, []
         out = sizes[prog.operation(name).output]
-        dying = [
-            (min(out, overlaps[name, s]), sizes[s])
-            for s in dict.fromkeys(prog.operation(name).inputs)
-            if (name, s) in overlaps
-            and s not in prog.outputs
-            and not set(prog.tensors[s].readers) & later
-        ]
+        for storage, producer, readers, kept in storages:
+            exists = producer is None or producer in done
+            if not exists or not (kept or readers - done):
+                continue
+            dies = not kept and not readers & later
+            if dies and (name, storage) in overlaps:
+                distance = min(out, overlaps[name, storage])
+                dying.append((distance, sizes[storage]))
+            else:
+                alive += sizes[storage]
         best = None
         for arrangement in itertools.permutations(dying):
             top = 0
