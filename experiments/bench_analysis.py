@@ -1,6 +1,7 @@
 """How long the analyser takes: per genome, and on branches where others explode.
 
     python -m experiments.bench_analysis
+    python -m experiments.bench_analysis --sweep
 
 Two tables. First, analysing a genome as a search does it: trace, all memory models
 without and with an order and a plan, with the share of JAX's tracing. Second, the best
@@ -8,6 +9,9 @@ order of n parallel branches, against the recurrence that uNAS and tflite-tools 
 (written out here): the peak of a set of tensors is the least, over the tensor that is
 made last, of the peak of what must exist before. It looks at every set of tensors that
 can be alive together, exponentially many in the number of branches.
+
+``--sweep`` checks instead of timing: every plan of many random networks
+(`experiments._sweep`). It takes about half an hour.
 """
 
 import functools
@@ -20,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import _cli
+from experiments import _cli, _sweep
 from spjax import analysis, genomes, networks
 
 _GENOMES = flags.DEFINE_integer("genomes", 60, "Genomes to time.", lower_bound=1)
@@ -30,15 +34,42 @@ _BRANCHES = flags.DEFINE_list(
 _SECONDS = flags.DEFINE_float(
     "seconds", 60.0, "The recurrence is not tried beyond a run that took longer."
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the random genomes.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the random networks.")
+_SWEEP = flags.DEFINE_bool("sweep", False, "Check many plans instead of timing.")
+_SWEEP_GENOMES = flags.DEFINE_integer(
+    "sweep_genomes", 500, "Genomes of the sweep.", lower_bound=0
+)
+_SWEEP_GRAPHS = flags.DEFINE_integer(
+    "sweep_graphs", 200, "Operator graphs of the sweep, half of them int8.",
+    lower_bound=0,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs both benchmarks; CPU time of this process, as other processes may run."""
     del argv
+    if _SWEEP.value:
+        _run_sweep()
+        return 0
     _time_genomes()
     _time_branches([int(n) for n in _BRANCHES.value])
     return 0
+
+
+def _run_sweep() -> None:
+    seed, graphs = _SEED.value, _SWEEP_GRAPHS.value
+    half = graphs // 2
+    for what, found in (
+        ("genomes", _sweep.random_genomes(_SWEEP_GENOMES.value, seed)),
+        (
+            "float32 graphs",
+            _sweep.random_graphs(graphs - half, seed, False),
+        ),
+        ("int8 graphs", _sweep.random_graphs(half, seed + 1, True)),
+    ):
+        tally = _sweep.run(found, _sweep.Tally(what))
+        if tally.operations:
+            print("\n".join(tally.lines()), flush=True)
 
 
 def _time_genomes() -> None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments._random_graphs import DIMENSIONS
 from spjax import analysis
 from spjax.analysis.elements import elements
 from spjax.analysis.overlap import overlap_bound
 from spjax.analysis.reference import run
-from tests.analysis.functions import DIMENSIONS
 
 _LIFT = 1_000_000  # no output looks like an input: a lost value shows
 

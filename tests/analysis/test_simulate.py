@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments._random_graphs import random_function
 from spjax import analysis
 from spjax.analysis.plan import plan, tflm_head
 from spjax.analysis.reference import evaluate
 from spjax.analysis.schedule import SHARINGS, whole
 from spjax.analysis.simulate import CorruptedPlan, simulate
-from tests.analysis.functions import random_function
 
 
 def _agrees(values, program, fn, params, x):

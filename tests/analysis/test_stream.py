@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments._random_graphs import DIMENSIONS, random_function
 from spjax import analysis
 from spjax.analysis import split
 from spjax.analysis.plan import plan
 from spjax.analysis.schedule import SHARINGS, whole
 from spjax.analysis.simulate import CorruptedPlan, simulate
 from spjax.analysis.split import fused, need, streamed
-from tests.analysis.functions import DIMENSIONS, random_function
 
 
 def _narrow(y, factor):
