@@ -3,10 +3,12 @@
 Each architecture is a function of a toolbox and an image; the toolboxes make layers of
 Flax linen, of Flax nnx, and of nothing but `jax.lax` and `jax.numpy`.
 
-    lenet5        LeCun et al., Proc. IEEE 1998 (average pooling, ReLU, plain dense)
-    mobilenet     MobileNetV1, width 0.25: Howard et al., arXiv:1704.04861, table 1
-    resnet8       MLPerf Tiny v0.5, image classification
-    ds_cnn        MLPerf Tiny v0.5, keyword spotting
+    lenet5        LeCun et al., Proc. IEEE 1998, with every map connected to every
+                  other, average pooling without weights, ReLU and a plain last layer
+    mobilenet     MobileNetV1, width 0.25, 224x224: Howard et al., arXiv:1704.04861,
+                  table 1
+    resnet8       MLPerf Tiny (Banbury et al., arXiv:2106.07597), image classification
+    ds_cnn        MLPerf Tiny, keyword spotting
 """
 
 import flax.linen as nn
@@ -56,6 +58,12 @@ def ds_cnn(t, x):
 
 
 # name: (function, image, multiply-accumulates, parameters before batch norm is folded)
+#
+# Published: LeNet-5 with full connections, 416,520 and 61,706 (as usually quoted);
+# MobileNet 41 million and 0.47 million (TensorFlow's table of MobileNetV1 checkpoints;
+# the paper's table 6 rounds to 41 and 0.5); ResNet-8 12,501,632 and DS-CNN 24,908
+# parameters (what Keras and TFLite tools count for MLPerf Tiny's reference models).
+# The other figures follow layer by layer: see `_by_hand` in the test.
 ARCHITECTURES = {
     "lenet5": (lenet5, (28, 28, 1), 416_520, 61_706),
     "mobilenet": (mobilenet, (224, 224, 3), 41_030_272, 475_544),

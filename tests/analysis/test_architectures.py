@@ -23,25 +23,50 @@ def test_three_dialects_one_program(name):
     assert programs["bare"].structure() == structure
 
 
+def _by_hand(name):
+    """Layers as (rows x columns out, kernel area, in per group, out, bias, norm)."""
+    if name == "lenet5":
+        return [
+            (28 * 28, 25, 1, 6, 1, 0), (10 * 10, 25, 6, 16, 1, 0),
+            (1, 25, 16, 120, 1, 0), (1, 1, 120, 84, 1, 0), (1, 1, 84, 10, 1, 0),
+        ]  # fmt: skip
+    if name == "resnet8":
+        return [
+            (1024, 9, 3, 16, 1, 1), (1024, 9, 16, 16, 1, 1), (1024, 9, 16, 16, 1, 1),
+            (256, 9, 16, 32, 1, 1), (256, 9, 32, 32, 1, 1), (256, 1, 16, 32, 1, 0),
+            (64, 9, 32, 64, 1, 1), (64, 9, 64, 64, 1, 1), (64, 1, 32, 64, 1, 0),
+            (1, 1, 64, 10, 1, 0),
+        ]  # fmt: skip
+    if name == "ds_cnn":
+        pair = [(125, 9, 1, 64, 1, 1), (125, 1, 64, 64, 1, 1)]
+        return [(125, 40, 1, 64, 1, 1), *pair * 4, (1, 1, 64, 12, 1, 0)]
+    # Side after each depthwise convolution, and widths: the paper's table 1 by 0.25.
+    sides = [112, 56, 56, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7]
+    widths = [8, 16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256]
+    layers = [(112 * 112, 9, 3, 8, 0, 1)]
+    for side, a, b in zip(sides, widths, widths[1:], strict=False):
+        layers += [(side * side, 9, 1, a, 0, 1), (side * side, 1, a, b, 0, 1)]
+    return [*layers, (1, 1, 256, 1000, 1, 0)]
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_known_counts(name, dialect):
+def test_known_counts(name):
     _, _, macs, parameters = ARCHITECTURES[name]
-    program, _, params, _ = _traced(name, dialect)
-    given = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
-    assert given == parameters
-    report = analysis.analyze(program)
-    assert report.macs == macs
-    # Batch norm: four numbers per channel become one bias per channel.
-    norms = {
-        "lenet5": 0,
-        "mobilenet": 8 + sum([8, 16, 32, 32, 64, 64, *[128] * 6, 256])
-        + sum([16, 32, 32, 64, 64, *[128] * 6, 256, 256]),
-        "resnet8": 3 * 16 + 2 * 32 + 2 * 64,
-        "ds_cnn": 9 * 64,
-    }[name]  # fmt: skip
-    has_bias = name != "mobilenet"
-    assert report.model_size_dense == parameters - (4 if has_bias else 3) * norms
+    layers = _by_hand(name)
+    assert macs == sum(n * area * i * o for n, area, i, o, _, _ in layers)
+    kernels = sum(area * i * o for _, area, i, o, _, _ in layers)
+    biases = sum(o * bias for _, _, _, o, bias, _ in layers)
+    norms = sum(o * norm for _, _, _, o, _, norm in layers)
+    assert parameters == kernels + biases + 4 * norms
+    for dialect in DIALECTS:
+        program, _, params, _ = _traced(name, dialect)
+        given = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
+        assert given == parameters
+        report = analysis.analyze(program)
+        assert report.macs == macs
+        # Batch norm: its four numbers per channel become the layer's bias.
+        folded = sum(o for _, _, _, o, bias, norm in layers if bias or norm)
+        assert report.model_size_dense == kernels + folded
 
 
 @pytest.mark.parametrize("name", ["lenet5", "ds_cnn", "resnet8"])

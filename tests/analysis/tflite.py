@@ -1,7 +1,7 @@
 """Programs as int8 .tflite files, and what TensorFlow Lite Micro makes of them.
 
 Written with flatbuffers' object API alone. Weights are noise: only shapes matter for
-the arena. Needs the package `tflite-micro`, which carries interpreter and schema.
+the arena. The package `tflite-micro` carries interpreter and schema.
 """
 
 import os
