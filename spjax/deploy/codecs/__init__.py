@@ -1,0 +1,25 @@
+"""Codecs: weight matrices in few bytes, read back without RAM.
+
+encoded = codecs.choose(weights)          # int8 (rows, length) -> the smallest format
+codecs.decode(encoded)                    # exactly the weights again
+codecs.c_dot(encoded.format)              # the loop in C that multiplies with them
+"""
+
+from spjax.deploy.codecs.c_kernels import c_dot, c_reader, c_reader_names, c_start
+from spjax.deploy.codecs.encoded import CodecError, EncodedWeights, Format
+from spjax.deploy.codecs.formats import candidates, choose, decode, encode, formats
+
+__all__ = [
+    "CodecError",
+    "EncodedWeights",
+    "Format",
+    "c_dot",
+    "c_reader",
+    "c_reader_names",
+    "c_start",
+    "candidates",
+    "choose",
+    "decode",
+    "encode",
+    "formats",
+]
