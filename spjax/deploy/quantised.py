@@ -5,17 +5,15 @@ strides, padding, windows, axes) plus integers. Every storage is an int8 array t
 stands for the real numbers ``scale * (q - zero_point)``. The arithmetic below is that
 of TensorFlow Lite's reference kernels for int8, so the same integers can be run by
 LiteRT (reference resolver) and TensorFlow Lite Micro with equal results. `x` are int8
-inputs, `/` is integer division towards zero, `>>` an arithmetic shift (floor).
+inputs, ``/`` is integer division towards zero, ``>>`` an arithmetic shift (floor).
 
 Fixed-point multiplication ``scaled(a, m, s)`` of an int32 `a` by ``m * 2**(s - 31)``,
-with int32 ``0 <= m < 2**31`` and ``-31 <= s <= 0``. It rounds twice (the "double
-rounding" of TFLite; its optimised kernels and XNNPACK round once and differ in about
-one result of a thousand)::
+with int32 ``0 <= m < 2**31`` and ``-31 <= s <= 0``. It rounds twice, first halves up,
+then halves away from zero (the "double rounding" of TFLite; its optimised kernels and
+XNNPACK round once and differ in about one result of a thousand)::
 
-    p = int64(a) * m
-    h = (p + (2**30 if p >= 0 else 1 - 2**30)) / 2**31        # int32, halves away
-    r = -s;  mask = 2**r - 1;  rest = h & mask                # rest in 0 .. mask
-    scaled = (h >> r) + (1 if rest > (mask >> 1) + (h < 0) else 0)
+    h = (int64(a) * m + 2**30) >> 31                      # fits int32 again
+    scaled = (h + 2**(-s - 1) - (1 if h < 0 else 0)) >> -s     # h itself if s == 0
 
 No multiplier of a `QuantisedProgram` is 1 or more, so there is no left shift, and no
 intermediate leaves int32. ``clamp(v) = min(max(v, minimum), maximum)``, with bounds
@@ -26,8 +24,8 @@ within -128 .. 127: that is the activation function and the saturation in one.
     acc = bias[c] + sum over the taps inside the input: (x - input_zero_point) * w
     y   = clamp(output_zero_point + scaled(acc, multipliers[c], shifts[c]))
 
-so a padded position contributes 0 (it holds the input's zero point). All of `acc`
-fits int32, in any order of summation.
+so a padded position contributes 0 (it holds the input's zero point). No partial sum
+reaches ``2**30`` in magnitude, in any order of summation: all of it fits int32.
 
 `Pool` (kinds max_pool, average_pool; reduce max or mean over height and width, which
 is one window over the whole map). Input and output have the same scale. Padded
