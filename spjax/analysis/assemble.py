@@ -1,6 +1,7 @@
 """Names operations, tensors and weights, and assembles the `Program`."""
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -271,9 +272,9 @@ class _Building:
 
 def _module(paths: frozenset[str]) -> str:
     """The module that a kernel belongs to: ``params/block0_conv1/kernel``'s middle."""
+    # One array as parameters has no name, and neither have captured arrays.
+    paths = {path for path in paths if not re.fullmatch(r"params|constant_\d+", path)}
     if not paths:
-        return ""
-    if paths == {"params"}:  # the parameters are one array without a name
         return ""
     parts = sorted(paths)[0].split("/")
     if len(parts) > 1 and parts[0] in _COLLECTIONS:

@@ -1,8 +1,10 @@
 """The timeline: bytes per step, and a picture that shows every buffer."""
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from spjax.analysis import timeline
 from spjax.analysis.plan import plan
 from spjax.analysis.schedule import whole
 from spjax.analysis.timeline import alive_bytes, draw_timeline
@@ -40,3 +42,33 @@ def test_picture_has_a_colour_per_buffer(tmp_path):
     # Blocks are the large areas of one colour; four buffers, one of them shared.
     large = [c for c, n in zip(colours, counts, strict=True) if n > 2000]
     assert len(large) >= 5  # white and four blocks
+
+
+def _texts(made):
+    """What is written into the blocks, with the axes' positions."""
+    figure = Figure()
+    axes = figure.add_subplot()
+    timeline._draw_blocks(axes, made, step=1.5)
+    return {t.get_text(): t.get_position() for t in axes.texts}, axes
+
+
+def test_labels_stand_where_nothing_else_lies():
+    """20, 40, 40 in place, 10.
+
+    o0 (steps 0 and 1) lies under o1 (1 and 2), which begins in its last step: o0's
+    name stands in step 0, o1's in step 2.
+    """
+    made = plan(whole(_chain()))
+    texts, axes = _texts(made)
+    found = {text.split()[0]: position for text, position in texts.items()}
+    assert found["o0"][0] == 0.5 and found["o1"][0] == 2.5
+    born = sorted(made.buffers, key=lambda b: b.first)
+    for buffer, patch in zip(born, axes.patches, strict=True):
+        assert patch.get_width() == buffer.last - buffer.first + 1
+        assert patch.get_height() == buffer.size
+
+
+def test_nothing_is_written_where_it_does_not_fit():
+    operations = [("dense", [0], 1000), ("dense", [1], 1)]
+    texts, _ = _texts(plan(whole(graphs.program([500], operations, (2,)))))
+    assert {text.split()[0] for text in texts} == {"i0", "o0"}
