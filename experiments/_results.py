@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 import spjax
-from spjax import data, deploy, genomes, networks, report, search, training
+from spjax import (
+    analysis,
+    data,
+    deploy,
+    genomes,
+    networks,
+    report,
+    search,
+    training,
+)
 
 _PACKAGES = ("jax", "flax", "optax", "ax-platform", "botorch", "numpy")
 
@@ -151,11 +160,12 @@ def write_results(
         if tested:
             row["test_error"] = test_error(run_dir, row, once)
         history[index] = report.read_json(source / "history.json")
-        layers[index] = search.report_of(
+        program = search.program_of(
             *deployed_network(run_dir, index),
             dataset.input_shape,
             dataset.num_classes,
-        ).to_dict()["layers"]
+        )
+        layers[index] = _layers(program)
     pick = report.choose_pick(rows, head)
     report.write_trials_csv(run_dir / "trials.csv", rows)
     report.write_front(run_dir / "front.json", head, front)
@@ -169,6 +179,19 @@ def write_results(
     for old in set(_numbered(run_dir / "front")) - {f"{r['index']:04d}" for r in front}:
         shutil.rmtree(run_dir / "front" / old, ignore_errors=True)
     return pick
+
+
+def _layers(program: analysis.Program) -> list[dict[str, Any]]:
+    """Figures by layer; for the planned models, the bytes alive while it runs."""
+    rows = analysis.analyze(program).to_dict()["layers"]
+    plan = analysis.plan(analysis.whole(program))
+    alive = dict(
+        zip((t.name for t in plan.steps), analysis.alive_bytes(plan), strict=True)
+    )
+    return [
+        row | {"best_order": alive[row["name"]], "planned_arena": alive[row["name"]]}
+        for row in rows
+    ]
 
 
 def _copy_network(run_dir: pathlib.Path, index: int) -> dict[str, str]:

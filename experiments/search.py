@@ -42,8 +42,8 @@ _EPOCHS = flags.DEFINE_integer(
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images a step.", lower_bound=1)
 _MEMORY_MODEL = flags.DEFINE_enum(
     "memory_model",
-    "input_output",
-    ["input_output", "input_weights", "live_bytes"],
+    "planned_arena",
+    ["planned_arena", "input_output", "input_weights", "live_bytes", "best_order"],
     "Which working memory is minimised and held to the board's RAM.",
 )
 _INITIAL_TRIALS = flags.DEFINE_integer(

@@ -48,7 +48,7 @@ _AUGMENT_SHIFT = flags.DEFINE_integer(
     "augment_shift", 0, "Largest random shift of a training image.", lower_bound=0
 )
 _MEMORY_MODEL = flags.DEFINE_enum(
-    "memory_model", "input_output", search.MEMORY_MODELS, "Which working memory."
+    "memory_model", "planned_arena", search.MEMORY_MODELS, "Which working memory."
 )
 _RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "Folder for the results; runs/train-GENOME_ID if not given."

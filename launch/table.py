@@ -24,6 +24,7 @@ _SHOWN = (
     "model_size_nonzero",
     "model_size_dense",
     "input_output",
+    "planned_arena",
     "macs",
     "feasible",
     "front_points",

@@ -25,7 +25,13 @@ from typing import Any, NamedTuple
 
 from spjax.report.errors import ReportError
 
-MEMORY_MODELS = ("input_output", "input_weights", "live_bytes", "planned_arena")
+MEMORY_MODELS = (
+    "input_output",
+    "input_weights",
+    "live_bytes",
+    "best_order",
+    "planned_arena",
+)
 SIZE_MODELS = ("nonzero", "dense")
 
 MODELS = {
@@ -43,9 +49,14 @@ MODELS = {
         "working memory in bytes: the largest sum of all activations alive at one "
         "moment, in program order, at 1 byte per value; weights stay in flash"
     ),
+    "best_order": (
+        "working memory in bytes: as live_bytes, in the order of operations with the "
+        "smallest peak, outputs in place of dying inputs where the operation allows it"
+    ),
     "planned_arena": (
         "working memory in bytes: the length of the activation arena after every "
-        "buffer has been given its place; weights stay in flash"
+        "buffer has been given its place, outputs in place of dying inputs where the "
+        "operation allows it; weights stay in flash"
     ),
     "model_size_nonzero": (
         "nonzero parameter values in bytes, 1 byte each; the indices that a sparse "

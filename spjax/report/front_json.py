@@ -26,6 +26,8 @@ _REQUIRED = (
     "input_output",
     "input_weights",
     "live_bytes",
+    "best_order",
+    "planned_arena",
     "macs",
     "sparsity",
 )

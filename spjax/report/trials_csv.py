@@ -42,6 +42,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "input_output": int,
     "input_weights": int,
     "live_bytes": int,
+    "best_order": int,
+    "planned_arena": int,
     "macs": int,
     "sparsity": float,
     "feasible": _read_bool,

@@ -10,7 +10,7 @@ from spjax.search.errors import (
     StudyError,
     WorkerError,
 )
-from spjax.search.measure import measure, report_of
+from spjax.search.measure import measure, program_of
 from spjax.search.pareto import (
     annotate,
     front,
@@ -68,7 +68,7 @@ __all__ = [
     "propose",
     "random_weights",
     "read_run_file",
-    "report_of",
+    "program_of",
     "run",
     "run_trial",
     "soft_bounds",

@@ -11,7 +11,7 @@ from spjax.search.settings import Settings
 from spjax.search.static_cost import static_cost
 
 _DRAWS = 300
-_STARTS = 4
+_STARTS = 12
 _STEPS = 300
 
 
@@ -21,12 +21,16 @@ def fits(figures: Mapping[str, float], limits: Mapping[str, float]) -> bool:
 
 
 def cost_of(genome: Genome, settings: Settings) -> dict[str, int]:
-    """What a genome costs on the target; see `static_cost`."""
+    """What a genome costs on the target; see `static_cost`.
+
+    Of the models that take a plan, only those that the search asks for.
+    """
     return static_cost(
         genome,
         settings.input_shape,
         settings.num_classes,
         bytes_per_element=settings.bytes_per_element,
+        planned={settings.memory_model, *settings.limit_of},
     )
 
 
@@ -67,6 +71,8 @@ def draw_feasible(
         for _ in range(_STEPS):
             try:
                 child, _ = genomes.morph(rng, genome, shape, settings.bounds)
+                if rng.random() < 0.5:  # Two edits at once leave some dead ends.
+                    child, _ = genomes.morph(rng, child, shape, settings.bounds)
             except GenomeError:  # A space with a single genome.
                 break
             now = _excess(child, settings, least)

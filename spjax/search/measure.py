@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from spjax import analysis, genomes, networks
+from spjax.search.static_cost import figures_of
 
 
 def measure(
@@ -24,42 +25,24 @@ def measure(
       bytes_per_element: bytes of one value on the target (1 for int8).
 
     Returns:
-      ``input_output``, ``input_weights``, ``live_bytes``, ``model_size_nonzero``
+      The figures of `spjax.search.static_cost`: ``input_output``, ``input_weights``,
+      ``live_bytes``, ``best_order``, ``planned_arena``, ``model_size_nonzero``
       (indices not counted), ``model_size_dense``: bytes; ``macs``: a count.
     """
-    report = report_of(
-        genome,
-        variables,
-        input_shape,
-        num_classes,
-        bytes_per_element=bytes_per_element,
-    )
-    return {
-        name: int(getattr(report, name))
-        for name in (
-            "input_output",
-            "input_weights",
-            "live_bytes",
-            "model_size_nonzero",
-            "model_size_dense",
-            "macs",
-        )
-    }
+    program = program_of(genome, variables, input_shape, num_classes)
+    return figures_of(program, bytes_per_element)
 
 
-def report_of(
+def program_of(
     genome: genomes.Genome,
     variables: dict,
     input_shape: tuple[int, int, int],
     num_classes: int,
-    *,
-    bytes_per_element: int = 1,
-) -> analysis.Report:
-    """The analyser's whole report; arguments as those of ``measure``."""
+) -> analysis.Program:
+    """The traced inference function; arguments as those of ``measure``."""
     shape = genomes.deployed_shape(genome, input_shape)
-    program = analysis.trace(
+    return analysis.trace(
         networks.inference_function(genome, num_classes),
         variables,
         jax.ShapeDtypeStruct((1, *shape), np.float32),
     )
-    return analysis.analyze(program, bytes_per_element=bytes_per_element)

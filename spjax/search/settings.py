@@ -9,7 +9,13 @@ import numpy as np
 from spjax.genomes import Bounds
 from spjax.search.errors import SearchError
 
-MEMORY_MODELS = ("input_output", "input_weights", "live_bytes")
+MEMORY_MODELS = (
+    "planned_arena",
+    "input_output",
+    "input_weights",
+    "live_bytes",
+    "best_order",
+)
 SIZE = "model_size_nonzero"
 ERROR = "validation_error"
 KNOWN_BEFORE_TRAINING = (*MEMORY_MODELS, SIZE, "model_size_dense", "macs")
@@ -38,7 +44,7 @@ class Settings:
 
     input_shape: tuple[int, int, int]
     num_classes: int
-    memory_model: str = "input_output"
+    memory_model: str = "planned_arena"
     limits: tuple[tuple[str, int], ...] = ()
     bytes_per_element: int = 1
     seed: int = 0

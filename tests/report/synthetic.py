@@ -65,6 +65,8 @@ def row(index, **changes):
         "input_output": 800,
         "input_weights": 1500,
         "live_bytes": 900,
+        "best_order": 850,
+        "planned_arena": 860,
         "macs": 50_000,
         "sparsity": 0.75,
         "feasible": True,
@@ -78,6 +80,7 @@ def failed(index, reason="loss became NaN at epoch 3"):
     """One failed trial, without figures."""
     gone = ("validation_error", "model_size_nonzero", "model_size_dense")
     gone += ("input_output", "input_weights", "live_bytes", "macs", "sparsity")
+    gone += ("best_order", "planned_arena")
     changes = dict.fromkeys(gone) | {"status": "failed", "reason": reason}
     return row(index, feasible=False, **changes)
 
@@ -110,6 +113,8 @@ def study(count, seed=0, *, ram=2048, flash=32768, size_log2=(7, 15), fail=0.08)
                 input_output=memory,
                 input_weights=memory + size // 3,
                 live_bytes=int(memory * 1.1),
+                best_order=int(memory * 1.05),
+                planned_arena=int(memory * 1.06),
                 macs=size * 40,
                 feasible=memory <= ram and size <= flash,
                 seconds=float(rng.uniform(1, 5)),

@@ -41,6 +41,8 @@ def test_names_its_models_objectives_and_limits():
         "input_output",
         "input_weights",
         "live_bytes",
+        "best_order",
+        "planned_arena",
         "model_size_nonzero",
         "model_size_dense",
         "macs",
@@ -95,7 +97,7 @@ def test_a_point_without_a_figure_is_not_written(tmp_path, key, value):
 def test_the_memory_model_of_the_run_must_be_there():
     header = HEADER | {"memory_model": "planned_arena"}
     with pytest.raises(ReportError, match="planned_arena is None"):
-        front_json(header, [row(0)])
+        front_json(header, [row(0, planned_arena=None)])
     content = front_json(header, [row(0, planned_arena=900)])
     assert content["limits"]["planned_arena"] == 2048
 

@@ -5,7 +5,7 @@ import pytest
 
 from spjax import genomes, networks
 from spjax.search.deployment import expected_deployment
-from tests.search.test_static_cost import trained
+from tests.search.deployed import trained
 
 _CHANNEL = genomes.Training(pruning="channel", sparsity=0.5)
 
