@@ -26,7 +26,9 @@ SPLIT_SEED = flags.DEFINE_integer(
     "split_seed", 0, "Seed of the training/validation split.", lower_bound=0
 )
 BOARD = flags.DEFINE_string(
-    "board", "uno", "The board: `uno`, `microbit` or `stm32vldiscovery`."
+    "board",
+    "uno",
+    "The board: `uno`, `microbit`, `stm32vldiscovery` or `netduinoplus2`.",
 )
 RAM_BYTES = flags.DEFINE_integer(
     "ram_bytes", None, "RAM in bytes, instead of the board's.", lower_bound=1

@@ -1,7 +1,8 @@
 """Boards: how much RAM and flash a network may take, and on which chip.
 
 Figures are the chips' totals from their data sheets, in bytes: a program's own stack,
-variables and code have to fit beside the network.
+variables and code have to fit beside the network. (The STM32F405RG has 64 KB more that
+only its core can reach; they are not counted.)
 
 =================  ===============================  =========  ===========  ======
 board              chip and core                    RAM bytes  flash bytes  MHz
@@ -9,6 +10,7 @@ board              chip and core                    RAM bytes  flash bytes  MHz
 uno                Microchip ATmega328P, AVR 8-bit      2,048       32,768      16
 microbit           Nordic nRF51822, Cortex-M0          16,384      262,144      16
 stm32vldiscovery   ST STM32F100RB, Cortex-M3            8,192      131,072      24
+netduinoplus2      ST STM32F405RG, Cortex-M4          131,072    1,048,576     168
 =================  ===============================  =========  ===========  ======
 """
 
@@ -56,6 +58,7 @@ _BOARDS = (
     Board("uno", "ATmega328P", "AVR 8-bit", 2_048, 32_768, 16_000_000),
     Board("microbit", "nRF51822", "Cortex-M0", 16_384, 262_144, 16_000_000),
     Board("stm32vldiscovery", "STM32F100RB", "Cortex-M3", 8_192, 131_072, 24_000_000),
+    Board("netduinoplus2", "STM32F405RG", "Cortex-M4", 131_072, 2**20, 168_000_000),
 )
 BOARDS = {board.name: board for board in _BOARDS}
 

@@ -11,6 +11,7 @@ from spjax import deploy
         ("uno", 2, 32, 16, "AVR 8-bit"),
         ("microbit", 16, 256, 16, "Cortex-M0"),
         ("stm32vldiscovery", 8, 128, 24, "Cortex-M3"),
+        ("netduinoplus2", 128, 1024, 168, "Cortex-M4"),
     ],
 )
 def test_boards_have_their_data_sheets_figures(name, ram_kib, flash_kib, mhz, core):
