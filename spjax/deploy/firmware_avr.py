@@ -6,7 +6,7 @@ effect, is 1 while the network computes and 0 while the harness waits for the li
 `spjax.deploy.runner_avr` counts the cycles in between.
 """
 
-# A part of the linker script, put into avr-libc's own, which knows nothing of the stack.
+# Goes into avr-libc's own linker script, which knows nothing of the stack.
 LINKER_SCRIPT = """\
 SECTIONS
 {

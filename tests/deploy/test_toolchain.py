@@ -95,7 +95,10 @@ def test_network_is_strict_c99_without_warnings(tmp_path):
         target = deploy.get_target(firmware.board)
         compiler = {
             "avr": ["avr-gcc", f"-mmcu={target.cpu}", "-DF_CPU=16000000"],
-            "arm": ["arm-none-eabi-gcc", f"-mcpu={target.cpu}", "-mthumb"],
+            "arm": [
+                *("arm-none-eabi-gcc", f"-mcpu={target.cpu}", "-mthumb"),
+                "-ffreestanding",
+            ],
             "host": ["cc"],
         }[target.family]
         for source in folder.glob("*.c"):
