@@ -225,7 +225,7 @@ def _read_results(firmware: Firmware, count: int, trailer: int) -> tuple[Run, by
 def _run_avr(emulator, firmware, images, seconds):
     folder, interface = firmware.elf.parent, firmware.interface
     (folder / "images.bin").write_bytes(images.tobytes())
-    heap = read_elf(firmware.elf).address("__heap_start") - _AVR_RAM_START
+    heap = read_elf(firmware.elf).address("_end") - _AVR_RAM_START
     command = [
         str(emulator.helper.resolve()),
         firmware.elf.name,
