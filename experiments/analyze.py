@@ -23,19 +23,15 @@ of whole maps, in place only with ``--in_place``.
 
 import csv
 import dataclasses
-import importlib
-import inspect
 import json
-import os
 import sys
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from absl import flags
 
-from experiments import _cli, _genome_file
+from experiments import _cli, _foreign, _genome_file
 from spjax import analysis, genomes, networks
 
 _GENOME = flags.DEFINE_string(
@@ -183,16 +179,9 @@ def _traced() -> analysis.Program:
     shape = _shape(_INPUT_SHAPE.value)
     if _FUNCTION.value is None:
         return _traced_genome(shape)
-    function = _imported("--function", _FUNCTION.value)
-    if not callable(function):
-        raise _cli.UsageError(
-            f"--function={_FUNCTION.value} is a {type(function).__name__}; name a"
-            " function."
-        )
-    x = jax.ShapeDtypeStruct((1, *shape), np.float32)
-    if _takes_params(function):
-        return analysis.trace(function, _params(), x)
-    return analysis.trace(lambda _, image: function(image), (), x)
+    return _foreign.traced(
+        _FUNCTION.value, shape, params=_PARAMS.value, weights=_WEIGHTS.value
+    )
 
 
 def _traced_genome(shape: tuple[int, int, int]) -> analysis.Program:
@@ -209,7 +198,7 @@ def _traced_genome(shape: tuple[int, int, int]) -> analysis.Program:
     deployed = genomes.deployed_shape(genome, shape)
     variables = networks.variable_shapes(genome, deployed, _CLASSES.value)
     if _WEIGHTS.value is not None:
-        variables = _filled(variables, _arrays(_WEIGHTS.value))
+        variables = _filled(variables, _foreign.arrays(_WEIGHTS.value))
     fn = networks.inference_function(genome, _CLASSES.value)
     x = jax.ShapeDtypeStruct((1, *deployed), np.float32)
     return analysis.trace(fn, variables, x)
@@ -226,69 +215,6 @@ def _shape(text: str | None) -> tuple[int, int, int]:
             " positive numbers, such as 28,28,1."
         )
     return shape
-
-
-def _imported(flag: str, text: str) -> object:
-    module_name, _, name = text.partition(":")
-    if not module_name or not name:
-        raise _cli.UsageError(f"{flag}={text} is no module:name, such as mynet:infer.")
-    sys.path.insert(0, os.getcwd())
-    try:
-        value = importlib.import_module(module_name)
-        for part in name.split("."):
-            value = getattr(value, part)
-    except (ImportError, AttributeError) as error:
-        raise _cli.UsageError(
-            f"{flag}={text} cannot be imported ({error}); it is looked for in the"
-            " current folder and in the installed packages."
-        ) from error
-    return value
-
-
-def _takes_params(function: Callable) -> bool:
-    parameters = inspect.signature(function).parameters.values()
-    required = [
-        p
-        for p in parameters
-        if p.default is p.empty
-        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(required) not in (1, 2):
-        raise _cli.UsageError(
-            f"--function={_FUNCTION.value} takes {len(required)} arguments; wrap it as"
-            " fn(x) or fn(params, x)."
-        )
-    return len(required) == 2
-
-
-def _params() -> object:
-    if (_PARAMS.value is None) == (_WEIGHTS.value is None):
-        raise _cli.UsageError(
-            f"--function={_FUNCTION.value} takes (params, x): give its params by one of"
-            " --weights=FILE.npz and --params=module:name."
-        )
-    if _WEIGHTS.value is not None:
-        tree: dict = {}
-        for path, array in _arrays(_WEIGHTS.value).items():
-            *folders, leaf = path.split("/")
-            node = tree
-            for folder in folders:
-                node = node.setdefault(folder, {})
-            node[leaf] = array
-        return tree
-    params = _imported("--params", _PARAMS.value)
-    return params() if callable(params) else params
-
-
-def _arrays(path: str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise _cli.UsageError(
-            f"--weights={path} cannot be read as an .npz archive of plain arrays"
-            f" ({error}); give a file that numpy.savez wrote."
-        ) from error
 
 
 def _filled(shapes: object, arrays: dict[str, np.ndarray]) -> object:

@@ -85,6 +85,17 @@ class Flat:
     outputs: tuple[int, ...]
 
 
+def _check_result(result: object) -> None:
+    leaves = jax.tree_util.tree_leaves(result)
+    if not leaves:
+        raise AnalysisError(f"the function returns {result!r}; return activations.")
+    for leaf in leaves:
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float):
+            raise AnalysisError(
+                f"the function returns a {type(leaf).__name__}; return activations."
+            )
+
+
 def flatten(fn: Callable, params: object, inputs: Sequence) -> Flat:
     """Traces ``fn(params, *inputs)`` and inlines all calls.
 
@@ -97,7 +108,7 @@ def flatten(fn: Callable, params: object, inputs: Sequence) -> Flat:
       The flat program.
 
     Raises:
-      AnalysisError: if the function cannot be traced.
+      AnalysisError: if the function cannot be traced or returns no arrays.
     """
     leaves, tree = jax.tree_util.tree_flatten_with_path(params)
     paths = [_path(key) or "params" for key, _ in leaves]
@@ -106,7 +117,9 @@ def flatten(fn: Callable, params: object, inputs: Sequence) -> Flat:
     shaped = [_shape_of(x, f"input {i}") for i, x in enumerate(inputs)]
 
     def call(flat_params: list, *xs: object) -> object:
-        return fn(jax.tree_util.tree_unflatten(tree, flat_params), *xs)
+        result = fn(jax.tree_util.tree_unflatten(tree, flat_params), *xs)
+        _check_result(result)
+        return result
 
     try:
         closed = jax.make_jaxpr(call)(shapes, *shaped)

@@ -323,6 +323,10 @@ def test_refused_inputs():
         analysis.trace(lambda p, x: x, (), _image(2, 6))
     with pytest.raises(analysis.AnalysisError, match="does not depend"):
         analysis.trace(lambda p, x: p, _image(3), _image(1, 6))
+    with pytest.raises(analysis.AnalysisError, match="returns \\(\\)"):
+        analysis.trace(lambda p, x: (), (), _image(1, 6))
+    with pytest.raises(analysis.AnalysisError, match="returns a str"):
+        analysis.trace(lambda p, x: (x, "logits"), (), _image(1, 6))
     with pytest.raises(analysis.AnalysisError, match="cannot be traced"):
         analysis.trace(lambda p, x: x if x.sum() > 0 else -x, (), _image(1, 6))
 

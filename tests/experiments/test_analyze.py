@@ -148,6 +148,20 @@ def passed(params, x):
     return jnp.tanh(x.reshape(1, -1) @ params["w"])
 
 
+def broken(x):
+    """A function with a mistake."""
+    return {}["missing"]
+
+
+def silent(x):
+    """A function that forgets its result."""
+
+
+def loop(x):
+    """A loop over activations."""
+    return jax.lax.while_loop(lambda c: c.sum() < 3, lambda c: c + 1, x)
+
+
 PARAMS = {"w": np.eye(12, 3, dtype=np.float32)}
 
 
@@ -192,6 +206,20 @@ HERE = "tests.experiments.test_analyze"
         ({"function": "nowhere:f", "input_shape": "9,9,1"}, "cannot be imported"),
         ({"function": f"{HERE}:PARAMS", "input_shape": "9,9,1"}, "is a dict"),
         ({"function": f"{HERE}:passed", "input_shape": "9,9,1"}, "one of --weights"),
+        ({"function": f"{HERE}:closed", "input_shape": "9,9,1"}, "closed raised TypeE"),
+        ({"function": f"{HERE}:broken", "input_shape": "9,9,1"}, "raised KeyError for"),
+        ({"function": f"{HERE}:silent", "input_shape": "9,9,1"}, "returns None"),
+        ({"function": f"{HERE}:loop", "input_shape": "9,9,1"}, "primitive 'while' at"),
+        ({"function": "builtins:dict", "input_shape": "9,9,1"}, "what arguments"),
+        ({"function": f"{HERE}.f:x", "input_shape": "9,9,1"}, "cannot be imported"),
+        (
+            {
+                "function": f"{HERE}:passed",
+                "params": f"{HERE}:broken",
+                "input_shape": "9,9,1",
+            },
+            "--params=.*:broken raised TypeError when called",
+        ),
     ],
 )
 def test_errors_name_the_flag(values, message, genome_file):
