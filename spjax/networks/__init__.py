@@ -7,12 +7,16 @@ from spjax.networks.inference import inference_function
 from spjax.networks.inherit import inherit
 from spjax.networks.init import init_variables, variable_shapes
 from spjax.networks.liveness import dead_channels
+from spjax.networks.lowering import INFERENCE, TRAINING, Lowering
 from spjax.networks.module import Network, build, reduced_channels
 
 __all__ = [
     "Compacted",
     "FileError",
+    "INFERENCE",
+    "Lowering",
     "Network",
+    "TRAINING",
     "build",
     "compact",
     "dead_channels",

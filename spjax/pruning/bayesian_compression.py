@@ -31,6 +31,7 @@ __all__ = [
     "mask",
     "prune_conv",
     "prune_dense",
+    "scales",
 ]
 
 
@@ -84,6 +85,31 @@ def mask(
     return log_alpha(scale, scale_log_sigma2) < threshold
 
 
+def scales(
+    key: jax.Array,
+    scale: jax.Array,
+    scale_log_sigma2: jax.Array,
+    shape: tuple[int, ...] = (),
+) -> jax.Array:
+    """Draws scales z of the groups, for layers in a layout of the user's own.
+
+    Args:
+      key: PRNG key.
+      scale: means, (groups,).
+      scale_log_sigma2: log variances, (groups,).
+      shape: of the independent draws, such as ``(N,)`` for one an example.
+
+    Returns:
+      (*shape, groups).
+    """
+    shape = (*shape, *jnp.shape(scale))
+    return gaussian.sample(
+        key,
+        jnp.broadcast_to(scale, shape),
+        jnp.broadcast_to(jnp.exp(scale_log_sigma2), shape),
+    )
+
+
 def dense(
     key: jax.Array,
     x: jax.Array,
@@ -108,11 +134,7 @@ def dense(
       (..., out); scales and noise are drawn per example.
     """
     scale_key, key = jax.random.split(key)
-    z = gaussian.sample(
-        scale_key,
-        jnp.broadcast_to(scale, x.shape),
-        jnp.broadcast_to(jnp.exp(scale_log_sigma2), x.shape),
-    )
+    z = scales(scale_key, scale, scale_log_sigma2, x.shape[:-1])
     moments = gaussian.dense_moments(x * z, theta, log_sigma2)
     out = gaussian.sample(key, *moments)
     return out if bias is None else out + bias
@@ -153,12 +175,8 @@ def conv(
     how = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
     scale_key, key = jax.random.split(key)
     mean, variance = gaussian.conv_moments(x, theta, log_sigma2, **how)
-    shape = (mean.shape[0], *[1] * (mean.ndim - 2), mean.shape[-1])
-    z = gaussian.sample(
-        scale_key,
-        jnp.broadcast_to(scale, shape),
-        jnp.broadcast_to(jnp.exp(scale_log_sigma2), shape),
-    )
+    shape = (mean.shape[0], *[1] * (mean.ndim - 2))
+    z = scales(scale_key, scale, scale_log_sigma2, shape)
     out = z * gaussian.sample(key, mean, variance)
     return out if bias is None else out + bias
 

@@ -10,12 +10,13 @@ which is zero for alpha without bound: the prior drives useless weights to pure 
 and weights with log alpha >= 3 are removed. The loss of a data set of N examples is
 ``mean NLL + weight / N * KL`` with the weight ramped from 0 to 1.
 
-``dense`` and ``conv`` work on arrays. For a model of any library the functions on a
-``Posterior`` treat its whole parameter tree: ``posterior`` starts one, ``sample`` draws
-weights, ``kl`` is the divergence, ``masks`` and ``prune`` give the sparse network.
+``dense`` and ``conv`` work on arrays, ``linear`` on any operation that is linear in its
+input and in its weights, in whatever layout. For a model of any library the functions
+on a ``Posterior`` treat its whole parameter tree: ``posterior`` starts one, ``sample``
+draws weights, ``kl`` is the divergence, ``masks`` and ``prune`` give the sparse network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -131,6 +132,30 @@ def conv(
     moments = gaussian.conv_moments(x, theta, log_sigma2, **how)
     out = gaussian.sample(key, *moments)
     return out if bias is None else out + bias
+
+
+def linear(
+    key: jax.Array,
+    operation: Callable[[jax.Array, jax.Array], jax.Array],
+    x: jax.Array,
+    theta: jax.Array,
+    log_sigma2: jax.Array,
+) -> jax.Array:
+    """A sample of ``operation(x, w)``, noise drawn for each of its outputs.
+
+    Args:
+      key: PRNG key.
+      operation: linear in ``x`` and in ``w``, every output a sum of products of one
+        entry of each, no pair of entries twice: a matrix product, a convolution.
+      x: inputs, any shape that the operation takes.
+      theta: means of the weights, any shape that the operation takes.
+      log_sigma2: log variances of the weights, same shape.
+
+    Returns:
+      What ``operation`` returns.
+    """
+    variance = operation(jnp.square(x), jnp.exp(log_sigma2))
+    return gaussian.sample(key, operation(x, theta), variance)
 
 
 class Posterior(NamedTuple):
