@@ -13,6 +13,7 @@ from spjax.search.static_cost import static_cost
 _DRAWS = 300
 _STARTS = 12
 _STEPS = 300
+_PATIENCE = 60
 
 
 def fits(figures: Mapping[str, float], limits: Mapping[str, float]) -> bool:
@@ -68,7 +69,10 @@ def draw_feasible(
             exhausted = True
     seen.sort(key=lambda pair: pair[0])
     for excess, genome in seen[:_STARTS]:
-        for _ in range(_STEPS):
+        last = 0
+        for step in range(_STEPS):
+            if step - last > _PATIENCE:
+                break
             try:
                 child, _ = genomes.morph(rng, genome, shape, settings.bounds)
                 if rng.random() < 0.5:  # Two edits at once leave some dead ends.
@@ -80,6 +84,8 @@ def draw_feasible(
                 if child not in taken:
                     return child
                 exhausted = True
+            if now < excess:
+                last = step
             if now <= excess:
                 genome, excess = child, now
     if exhausted:

@@ -12,7 +12,7 @@ from tests.search.synthetic import synthetic_error
 SETTINGS = search.Settings(
     input_shape=(16, 16, 1),
     num_classes=10,
-    limits=(("input_output", 2048), ("model_size_nonzero", 8192)),
+    limits=(("planned_arena", 2048), ("model_size_nonzero", 8192)),
     initial_trials=4,
     candidates=32,
 )

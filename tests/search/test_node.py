@@ -87,9 +87,9 @@ def test_trials_as_the_proposals_see_them(fresh):
 
 
 def test_impossible_limits_reach_the_caller_and_are_not_replaced_by_other_points():
-    limits = (("input_output", 2),)
+    limits = (("planned_arena", 2),)
     experiment, strategy = storage.new_experiment(
         dataclasses.replace(SETTINGS, limits=limits)
     )
-    with pytest.raises(search.InfeasibleError, match="input_output <= 2"):
+    with pytest.raises(search.InfeasibleError, match="planned_arena <= 2"):
         strategy.gen(experiment=experiment, n=1, num_trials=1)

@@ -14,7 +14,7 @@ from tests.search.synthetic import synthetic_error
 _SETTINGS = Settings(
     input_shape=(16, 16, 1),
     num_classes=10,
-    limits=(("input_output", 2048), ("model_size_nonzero", 8192)),
+    limits=(("planned_arena", 2048), ("model_size_nonzero", 8192)),
     initial_trials=6,
     candidates=40,
 )
@@ -138,6 +138,6 @@ def test_without_a_good_trial_proposals_stay_random(searched):
 
 
 def test_limits_that_nothing_meets_are_an_error():
-    settings = dataclasses.replace(_SETTINGS, limits=(("input_output", 2),))
-    with pytest.raises(InfeasibleError, match="input_output <= 2"):
+    settings = dataclasses.replace(_SETTINGS, limits=(("planned_arena", 2),))
+    with pytest.raises(InfeasibleError, match="planned_arena <= 2"):
         propose(settings, [], 0)

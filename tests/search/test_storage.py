@@ -32,7 +32,7 @@ def test_ax_itself_reads_the_database(finished):
     assert config.objective.metric_names == list(SETTINGS.objectives)
     assert all(weight < 0 for _, weight in config.objective.metric_weights)
     thresholds = {t.metric_names[0]: t.bound for t in config.objective_thresholds}
-    assert thresholds == {"input_output": 2048, "model_size_nonzero": 8192}
+    assert thresholds == {"planned_arena": 2048, "model_size_nonzero": 8192}
     node = client._generation_strategy.current_node
     assert isinstance(node, MorphThompsonNode) and node.settings == SETTINGS
     frame = experiment.lookup_data().df
