@@ -16,6 +16,28 @@ from spjax.deploy.supported import clamp, family
 _CHUNK_BYTES = 1 << 26
 
 
+def check_program(program: analysis.Program) -> None:
+    """Refuses what cannot be quantised.
+
+    Raises:
+      QuantisationError: if an operation has no integer kernel, a weight has no values
+        or there is not exactly one input and one output.
+    """
+    for operation in program.operations:
+        family(program, operation)
+        for weight in operation.weights:
+            if weight.values is None:
+                raise QuantisationError(
+                    f"weight '{weight.name}' has no values; trace the network with "
+                    "arrays, not shapes."
+                )
+    if len(program.inputs) != 1 or len(program.outputs) != 1:
+        raise QuantisationError(
+            f"the network has {len(program.inputs)} inputs and {len(program.outputs)} "
+            "outputs; one of each is supported."
+        )
+
+
 def run_float(
     program: analysis.Program, images: np.ndarray
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -29,21 +51,10 @@ def run_float(
       storage name -> float32 [n, ..] for the next n images.
 
     Raises:
-      QuantisationError: if an operation has no integer kernel, a weight has no values
-        or images have another shape.
+      QuantisationError: if the program cannot be quantised or images have another
+        shape.
     """
-    for operation in program.operations:
-        family(program, operation)
-        for weight in operation.weights:
-            if weight.values is None:
-                raise QuantisationError(
-                    f"weight '{weight.name}' has no values; trace the network with "
-                    "arrays, not shapes."
-                )
-    if len(program.inputs) != 1:
-        raise QuantisationError(
-            f"the network has {len(program.inputs)} inputs; only one is supported."
-        )
+    check_program(program)
     shape = program.tensors[program.inputs[0]].shape[1:]
     if images.shape[1:] != shape:
         raise QuantisationError(

@@ -92,16 +92,7 @@ def with_scales(
     Raises:
       QuantisationError: as in `quantise`.
     """
-    named = {op.name for op in program.operations if family(program, op) == "linear"}
-    if isinstance(precisions, str):
-        precisions = dict.fromkeys(named, precisions)
-    for name, precision in precisions.items():
-        if name not in named:
-            raise QuantisationError(
-                f"precisions names '{name}', which is not a layer with weights; the "
-                f"layers are {', '.join(sorted(named))}."
-            )
-        check_precision(precision, f"layer '{name}'")
+    precisions = layer_precisions(program, precisions)
     leader, scales = groups(program), dict(scales)
     operations = {}
     # A scale that grows changes the layers after it, and in a group also before it.
@@ -118,6 +109,32 @@ def with_scales(
                 break
             operations[operation.name] = made
     return QuantisedProgram(program, scales, operations)
+
+
+def layer_precisions(
+    program: analysis.Program, precisions: str | Mapping[str, str]
+) -> dict[str, str]:
+    """Operation name -> precision, for every layer with weights.
+
+    Args:
+      program: the program.
+      precisions: as in `quantise`.
+
+    Raises:
+      QuantisationError: if a name is not a layer's, or a precision is unknown.
+    """
+    layers = [op.name for op in program.operations if family(program, op) == "linear"]
+    if isinstance(precisions, str):
+        check_precision(precisions, "all layers")
+        return dict.fromkeys(layers, precisions)
+    for name, precision in precisions.items():
+        if name not in layers:
+            raise QuantisationError(
+                f"precisions names '{name}', which is not a layer with weights; the "
+                f"layers are {', '.join(layers)}."
+            )
+        check_precision(precision, f"layer '{name}'")
+    return dict.fromkeys(layers, "int8") | dict(precisions)
 
 
 def _operation(
@@ -138,8 +155,8 @@ def _operation(
         return Copy(operation.name, *bounds)
     if kind == "addition":
         return _addition(operation, (inputs[0], inputs[-1]), output, bounds)
-    precision = precisions.get(operation.name, "int8")
     steps = weight_steps.get(operation.name)
+    precision = precisions[operation.name]
     return _linear(operation, inputs[0], output, precision, steps, bounds)
 
 
