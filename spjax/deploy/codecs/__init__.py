@@ -8,6 +8,12 @@ codecs.c_dot(encoded.format)              # the loop in C that multiplies with t
 from spjax.deploy.codecs.c_kernels import c_dot, c_reader, c_reader_names, c_start
 from spjax.deploy.codecs.encoded import CodecError, EncodedWeights, Format
 from spjax.deploy.codecs.formats import candidates, choose, decode, encode, formats
+from spjax.deploy.codecs.size import (
+    encoded_weights,
+    model_size_encoded,
+    streamed_pixels,
+    weight_matrix,
+)
 
 __all__ = [
     "CodecError",
@@ -21,5 +27,9 @@ __all__ = [
     "choose",
     "decode",
     "encode",
+    "encoded_weights",
     "formats",
+    "model_size_encoded",
+    "streamed_pixels",
+    "weight_matrix",
 ]

@@ -118,11 +118,11 @@ _DENSE = (
   for (uint8_t t = 0; t < layer->taps; ++t) {
     const int8_t *x = tap[t];
     if (x == 0) {
-      for (uint16_t c = layer->depth; c; --c)
+      for (spjax_count c = layer->depth; c; --c)
         sum += (int16_t)layer->padding * READ(layer->values, value++);
     } else {
       x += base;
-      for (uint16_t c = layer->depth; c; --c)
+      for (spjax_count c = layer->depth; c; --c)
         sum += (int16_t)*x++ * READ(layer->values, value++);
     }
   }
@@ -141,7 +141,7 @@ _TERNARY = (
     + """\
   int32_t sum = 0;
   for (uint8_t t = 0; t < layer->taps; ++t) {
-    for (uint16_t c = 0; c < layer->depth; ++c) {
+    for (spjax_count c = 0; c < layer->depth; ++c) {
       int8_t x = tap[t] ? tap[t][base + c] : layer->padding;
       if (at->skip == 0) {
         at->index = SPJAX_BYTE(layer->values + at->value);
@@ -171,7 +171,7 @@ _BITMAP = (
   if (place & 7) bits = (uint8_t)(SPJAX_BYTE(layer->index + place / 8) >> (place & 7));
   for (uint8_t t = 0; t < layer->taps; ++t) {
     const int8_t *x = tap[t];
-    for (uint16_t c = 0; c < layer->depth; ++c) {
+    for (spjax_count c = 0; c < layer->depth; ++c) {
       if ((place & 7) == 0) bits = SPJAX_BYTE(layer->index + place / 8);
       if (bits & 1)
         sum += (int16_t)(x ? x[base + c] : layer->padding) *

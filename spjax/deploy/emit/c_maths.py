@@ -1,0 +1,83 @@
+"""The generated C's arithmetic: that of `spjax.deploy.quantised`, in 32 bits.
+
+``scaled`` needs bits 31 and up of a 64-bit product plus 2**30. With a = a1 2**16 + a0
+and m = m1 2**16 + m0 (a0, m0 unsigned)::
+
+    a m = a1 m1 2**32 + (a1 m0 + a0 m1) 2**16 + a0 m0
+
+Every partial product fits 32 bits, and so does each with the carry of the one before::
+
+    s = a1 m0 + (a0 m0 >> 16)           |s| < 2**31, as |a1| <= 2**15, m0 < 2**16
+    t = a0 m1 + (s mod 2**16)           t < 2**31, as m1 < 2**15
+    high = a1 m1 + (s >> 16) + (t >> 16)
+    (a m + 2**30) >> 31 = 2 high + (((t mod 2**16 >> 14) + 1) >> 1)
+
+because adding 2**30 carries nothing from below bit 30. An 8-bit processor multiplies
+16 bits quickly and 64 bits very slowly; all others lose a few instructions.
+"""
+
+SCALED = """\
+/* a * m * 2**-31 * 2**-shift, rounded after either step: halves up, then away from 0.
+   The 64-bit product is put together from four of 16 times 16 bits. */
+static int32_t scaled(int32_t a, int32_t m, uint8_t shift) {
+  int16_t a1 = (int16_t)(a >> 16), m1 = (int16_t)(m >> 16);
+  uint16_t a0 = (uint16_t)a, m0 = (uint16_t)m;
+  int32_t s = (int32_t)a1 * m0 + (int32_t)((uint32_t)a0 * m0 >> 16);
+  uint32_t t = (uint32_t)a0 * (uint16_t)m1 + (uint16_t)s;
+  int32_t high = (int32_t)a1 * m1 + (s >> 16) + (int32_t)(t >> 16);
+  int32_t h = 2 * high + ((((uint16_t)t >> 14) + 1) >> 1);
+  if (shift == 0) return h;
+  return (h + ((int32_t)1 << (shift - 1)) - (h < 0)) >> shift;
+}
+"""
+
+CLAMP = """\
+/* A result within the bounds of an output. */
+static int8_t clamp(int32_t value, int8_t minimum, int8_t maximum) {
+  return (int8_t)(value < minimum ? minimum : value > maximum ? maximum : value);
+}
+"""
+
+FINISH = """\
+/* From the sum of one output to its int8 value. */
+static int8_t finish(const spjax_layer *layer, uint16_t output, int32_t sum) {
+  sum = scaled(sum + SPJAX_LONG(layer->bias + output),
+               SPJAX_LONG(layer->multiplier + output),
+               SPJAX_BYTE(layer->shift + output));
+  return clamp(layer->zero + sum, layer->minimum, layer->maximum);
+}
+"""
+
+ADD = """\
+/* Elementwise sum of two maps; the output may lie over an input. */
+typedef struct {
+#ifdef SPJAX_TRACE
+  uint16_t operation;
+#endif
+  int8_t zero_a, zero_b, zero;
+  uint8_t shift_a, shift_b, shift;
+  int32_t multiplier_a, multiplier_b, multiplier;
+  int8_t minimum, maximum;
+} spjax_sum;
+
+static void add(spjax_sum sum, const int8_t *a, const int8_t *b, int8_t *to,
+                spjax_count count) {
+  for (spjax_count i = 0; i < count; ++i) {
+    int32_t x = (int32_t)(a[i] - sum.zero_a) * ((int32_t)1 << 20);
+    int32_t y = (int32_t)(b[i] - sum.zero_b) * ((int32_t)1 << 20);
+    x = scaled(x, sum.multiplier_a, sum.shift_a);
+    y = scaled(y, sum.multiplier_b, sum.shift_b);
+    x = sum.zero + scaled(x + y, sum.multiplier, sum.shift);
+    to[i] = clamp(x, sum.minimum, sum.maximum);
+    SPJAX_SEEN(&sum, i, to[i]);
+  }
+}
+"""
+
+COPY = """\
+/* Copies values in rising order: either side may lie over the other's start. */
+static void copy(const int8_t *from, int8_t *to, spjax_count count, int8_t minimum,
+                 int8_t maximum) {
+  for (spjax_count i = 0; i < count; ++i) to[i] = clamp(from[i], minimum, maximum);
+}
+"""

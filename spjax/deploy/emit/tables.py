@@ -1,0 +1,136 @@
+"""Constant arrays and tables of the generated C."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from spjax.deploy.emit.chains import Unit
+from spjax.deploy.emit.functions import format_constant
+from spjax.deploy.emit.layers import Layer
+
+_TYPES = {"uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A constant array in flash.
+
+    Attributes:
+      symbol: its name in C.
+      values: its elements.
+      role: ``values``, ``index``, ``bias``, ``multiplier`` or ``shift``.
+    """
+
+    symbol: str
+    values: np.ndarray = dataclasses.field(repr=False)
+    role: str
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in flash."""
+        return self.values.nbytes
+
+
+def layer_tables(layer: Layer) -> list[Table]:
+    """The arrays of one layer: encoded weights, and numbers for each output."""
+    if layer.encoded is None:
+        return []
+    made = [Table(f"spjax_w_{layer.symbol}_values", layer.encoded.values, "values")]
+    if layer.encoded.index.size:
+        made.append(
+            Table(f"spjax_w_{layer.symbol}_index", layer.encoded.index, "index")
+        )
+    for role, values in (
+        ("bias", layer.bias),
+        ("multiplier", layer.multipliers),
+        ("shift", layer.shifts.astype(np.int8)),
+    ):
+        made.append(Table(f"spjax_c_{layer.symbol}_{role}", values, role))
+    return made
+
+
+def c_array(table: Table) -> str:
+    """An array's definition. One without elements has a byte that is never read."""
+    kind = _TYPES[table.values.dtype.name]
+    size = max(table.values.size, 1)
+    head = f"static const {kind} {table.symbol}[{size}] SPJAX_FLASH = {{"
+    numbers = [_literal(int(v)) for v in table.values] or ["0"]
+    return head + "\n" + _rows(numbers) + "};\n"
+
+
+def _literal(value: int) -> str:
+    # -2147483648 is no literal in C but the negation of one that is too large.
+    return "-2147483647 - 1" if value == -(2**31) else str(value)
+
+
+def _rows(numbers: Sequence[str]) -> str:
+    lines, line = [], "   "
+    for number in numbers:
+        if len(line) + len(number) + 2 > 88:
+            lines.append(line)
+            line = "   "
+        line += f" {number},"
+    return "\n".join([*lines, line, ""])
+
+
+def layer_table(layers: dict[str, Layer], several_formats: bool) -> str:
+    """``spjax_g_layers``: one row per layer."""
+    lines = [f"static const spjax_layer spjax_g_layers[{len(layers)}] SPJAX_FLASH = {{"]
+    for i, layer in enumerate(layers.values()):
+        lines.append(f"    {{/* {i}: {layer.operation} */")
+        members = {"kind": layer.kind}
+        if layer.encoded is not None:
+            if several_formats:
+                members["format"] = format_constant(layer.encoded.format)
+            for table in layer_tables(layer):
+                members[table.role] = table.symbol
+        members |= {name: str(value) for name, value in layer.fields.items()}
+        members |= {"minimum": str(layer.minimum), "maximum": str(layer.maximum)}
+        text = [f".{name} = {value}" for name, value in members.items()]
+        lines.append(f"     SPJAX_OPERATION({layer.number})")
+        lines += ["  " + row for row in _rows(text).rstrip("\n").split("\n")]
+        lines[-1] = lines[-1].rstrip(",") + "},"
+    return "\n".join([*lines, "};", ""])
+
+
+def unit_table(units: Sequence[Unit], layers: dict[str, Layer], index: int) -> str:
+    """``spjax_g_unitsN``: the units of a streamed chain, with what they leave out."""
+    numbers = {name: i for i, name in enumerate(layers)}
+    text, rows = "", []
+    for i, unit in enumerate(units):
+        wanted = "0"
+        if unit.wanted is not None:
+            wanted = f"spjax_g_wanted{index}_{i}"
+            text += c_array(Table(wanted, unit.wanted, "wanted"))
+        height, width, channels = unit.shape
+        rows.append(
+            f"    {{{unit.role}, {numbers.get(unit.layer, 0)},"
+            f" {numbers.get(unit.pool, 0)}, spjax_arena + {unit.place}, {unit.pixels},"
+            f" {channels}, {height}, {width}, {wanted}}},"
+            f" /* {_name(unit)} */"
+        )
+    head = (
+        f"static const spjax_unit spjax_g_units{index}[{len(units)}] SPJAX_FLASH = {{"
+    )
+    return "\n".join([text + head, *rows, "};", ""])
+
+
+def _name(unit: Unit) -> str:
+    names = [name for name in (unit.layer, unit.pool) if name]
+    return " + ".join(names) or "the input"
+
+
+def chain_table(
+    names: Sequence[str], places: Sequence[int], layers: dict[str, Layer], index: int
+) -> str:
+    """Operations and planes of a task that runs by channels; both in RAM order."""
+    numbers = {name: i for i, name in enumerate(layers)}
+    row = ", ".join(str(numbers[name]) for name in names)
+    planes = ", ".join(f"spjax_arena + {place}" for place in places)
+    return (
+        f"static const uint8_t spjax_g_chain{index}[{len(names)}] SPJAX_FLASH ="
+        f" {{{row}}};\n"
+        f"static const uint16_t spjax_g_planes{index}[{len(places)}] SPJAX_FLASH ="
+        f" {{{planes}}};\n"
+    )
