@@ -20,3 +20,7 @@ class UnsupportedPrimitive(AnalysisError):
         self.way_out = way_out
         where = source or "an unknown line"
         super().__init__(f"primitive '{primitive}' at {where} {reason}; {way_out}.")
+
+
+class CorruptedPlan(AnalysisError):
+    """A plan under which an operation read or wrote bytes of something else."""

@@ -17,17 +17,13 @@ import numpy as np
 
 from spjax.analysis import reference
 from spjax.analysis.elements import elements
-from spjax.analysis.errors import AnalysisError
+from spjax.analysis.errors import AnalysisError, CorruptedPlan
 from spjax.analysis.plan import Plan
 from spjax.analysis.program import Operation
 from spjax.analysis.schedule import Task
 from spjax.analysis.stream_run import run_channels, run_stream
 
 _GUARD = 64
-
-
-class CorruptedPlan(AnalysisError):
-    """A plan under which an operation read or wrote bytes of something else."""
 
 
 def simulate(
@@ -151,8 +147,12 @@ class _Simulation:
             offset, buffer = self.place[f"{task.name}/scratch"]
             scratch = self.memory[_GUARD + offset : _GUARD + offset + buffer.size]
         source = self.view(task.reads[0])
-        run = run_channels if task.mode == "channels" else run_stream
-        run(self.program, task, source, scratch, self.view(output))
+        if task.mode == "channels":
+            run_channels(self.program, task, source, scratch, self.view(output))
+        else:
+            # Outside of memory and copied: it arrives once, pixel by pixel.
+            once = task.reads[0] in self.outside and not task.stream.units[0]
+            run_stream(self.program, task, source, scratch, self.view(output), once)
         self.compare(output, expected)
 
     def _overlaps(self, task: Task) -> bool:

@@ -70,6 +70,7 @@ def streamed(
     count_input: bool = True,
     modes: Iterable[str] = MODES,
     recompute: bool = False,
+    input_rows: bool = False,
 ) -> Schedule:
     """Divides every chain so that its largest need is as small as possible.
 
@@ -81,12 +82,15 @@ def streamed(
       modes: what is allowed beside ``whole``.
       recompute: whether tasks may repeat multiply-accumulates (``extra_macs``): a
         pooling in registers whose windows overlap.
+      input_rows: whether the input is never in memory (0 bytes, whatever
+        ``count_input`` says) but arrives once, pixel by pixel in memory order. The
+        task that reads it is of mode ``rows`` then, and its first unit is empty.
 
     Returns:
       The schedule.
 
     Raises:
-      AnalysisError: if a mode is unknown.
+      AnalysisError: if a mode is unknown, or the input cannot be taken as it arrives.
     """
     unknown = set(modes) - set(MODES)
     if unknown:
@@ -97,11 +101,13 @@ def streamed(
         program,
         sharing=sharing,
         bytes_per_element=bytes_per_element,
-        count_input=count_input,
+        count_input=count_input and not input_rows,
     )
+    first = _only_reader(program) if input_rows else None
     chosen = {}
     for chain in _chains(program):
-        for task in _divide(plain, chain, frozenset(modes), recompute):
+        arrives = chain[0] == first
+        for task in _divide(plain, chain, frozenset(modes), recompute, arrives):
             chosen[task.operations[0]] = task
     return _replaced(plain, chosen)
 
@@ -130,6 +136,19 @@ def need(schedule: Schedule, task: Task) -> int:
             apart += schedule.sizes[storage]
     scratch = 0 if task.scratch_becomes_output else task.scratch
     return max(out, top) + apart + scratch
+
+
+def _only_reader(program: Program) -> str:
+    """Name of the operation that takes the input as it arrives."""
+    readers = [_readers(program, name) for name in program.inputs]
+    results = {program.storage(name) for name in program.outputs}
+    if len(readers) != 1 or len(readers[0]) != 1 or results & set(program.inputs):
+        raise AnalysisError(
+            "input_rows needs one input that one operation reads, but it is read by"
+            f" {', '.join(sorted(set().union(*readers))) or 'none'}; keep the input in"
+            " memory."
+        )
+    return min(readers[0])
 
 
 def _readers(program: Program, storage: str) -> set[str]:
@@ -177,15 +196,22 @@ def _streamed(plain: Schedule, units: list[list[str]], accumulate: str | None) -
 
 
 def _divide(
-    plain: Schedule, chain: list[str], modes: frozenset[str], recompute: bool
+    plain: Schedule,
+    chain: list[str],
+    modes: frozenset[str],
+    recompute: bool,
+    arrives: bool,
 ) -> list[Task]:
     """The best division of one chain."""
     single = {task.name: task for task in plain.tasks}
-    best: list[tuple[Cost, list[Task]]] = [((0, 0, 0), [])]
+    best: list[tuple[Cost, list[Task]] | None] = [((0, 0, 0), [])]
     for end in range(1, len(chain) + 1):
         options = []
         for start in range(end):
-            for task in _tasks(plain, chain[start:end], single, modes):
+            if best[start] is None:
+                continue
+            names, copied = chain[start:end], arrives and start == 0
+            for task in _tasks(plain, names, single, modes, copied):
                 if task.extra_macs and not recompute:
                     continue
                 (peak, extra, streamed_), tasks = best[start]
@@ -195,15 +221,32 @@ def _divide(
                     streamed_ + (len(task.operations) if task.mode != "whole" else 0),
                 )
                 options.append((cost, [*tasks, task]))
-        best.append(min(options, key=lambda option: option[0]))
+        best.append(min(options, key=lambda option: option[0], default=None))
+    if best[-1] is None:
+        kind = plain.program.operation(chain[0]).kind
+        raise AnalysisError(
+            f"input_rows: '{chain[0]}' ({kind}) cannot take the input as it arrives;"
+            " keep the input in memory."
+        )
     return best[-1][1]
 
 
 def _tasks(
-    plain: Schedule, names: list[str], single: dict, modes: frozenset[str]
+    plain: Schedule,
+    names: list[str],
+    single: dict,
+    modes: frozenset[str],
+    copied: bool = False,
 ) -> Iterable[Task]:
-    """All ways to run a stretch of a chain as one task."""
+    """All ways to run a stretch of a chain as one task.
+
+    If it is copied from an input that arrives pixel by pixel, by rows only.
+    """
     operations = [plain.program.operation(name) for name in names]
+    if copied:
+        for units, accumulate in _cuts(plain.program, operations):
+            yield _streamed(plain, [[], *units], accumulate)
+        return
     if len(names) == 1:
         yield single[names[0]]
         if "row_buffer" in modes and operations[0].kind == "conv2d":
@@ -213,19 +256,26 @@ def _tasks(
         yield channels.channel_task(
             plain.program, names, plain.sizes, plain.bytes_per_element, plain.sharing
         )
-    accumulate = None
-    if stream.can_accumulate(plain.program, operations[-1]) and len(names) > 1:
-        accumulate = names[-1]
-        operations = operations[:-1]
-    if not all(stream.can_stream(plain.program, op) for op in operations):
+    if len(names) == 1:
         return
-    for units in _units(operations):
+    for units, accumulate in _cuts(plain.program, operations):
         count = len(units) + (accumulate is not None)
-        if count > 1 and "rows" not in modes or len(names) == 1:
-            continue
-        if count == 1 and not {"fused", "rows"} & modes:
-            continue
-        yield _streamed(plain, units, accumulate)
+        if units and ("rows" in modes or count == 1 and "fused" in modes):
+            yield _streamed(plain, units, accumulate)
+
+
+def _cuts(
+    program: Program, operations: list[Operation]
+) -> Iterable[tuple[list[list[str]], str | None]]:
+    """All ways to cut operations into units, the last one perhaps accumulated."""
+    if all(stream.can_stream(program, op) for op in operations):
+        for units in _units(operations):
+            yield units, None
+    *rest, last = operations
+    if stream.can_accumulate(program, last):
+        if all(stream.can_stream(program, op) for op in rest):
+            for units in _units(rest) if rest else [[]]:
+                yield units, last.name
 
 
 def _by_channels(plain: Schedule, operations: list[Operation]) -> bool:

@@ -10,8 +10,9 @@ a global reduction, every pixel goes into its accumulators at once.
 
 The first unit may be empty: then it merely copies the input's pixels into a ring, so
 that the output may be written over them (a row buffer, as for a depthwise convolution
-in place). Nothing is computed twice, except by a pooling in a unit whose windows
-overlap; pixels that nothing reads are not computed at all.
+in place), or because the input is not in memory but arrives pixel by pixel. Nothing is
+computed twice, except by a pooling in a unit whose windows overlap; pixels that nothing
+reads are not computed at all.
 """
 
 import dataclasses
@@ -69,10 +70,23 @@ def can_accumulate(program: Program, operation: Operation) -> bool:
     """Whether an operation can take its input one pixel at a time."""
     if operation.kind == "dense":
         return True
+    if operation.kind in POOLS:  # global: one window, which is the whole map
+        sides = windows.map_shape(program, operation.inputs[0])[:2]
+        alone = windows.map_shape(program, operation.output)[:2] == (1, 1)
+        padded = any(map(any, operation.attribute("padding")))
+        return alone and not padded and tuple(operation.attribute("window")) == sides
     if operation.kind != "reduce" or operation.attribute("function") == "argmax":
         return False
     rank = len(program.tensors[operation.inputs[0]].shape)
     return operation.attribute("axes") == tuple(range(1, rank - 1)) and rank > 2
+
+
+def accumulated(operation: Operation) -> str:
+    """What accumulators do with each pixel: ``sum``, ``mean``, ``max`` or ``min``."""
+    pools = {"max_pool": "max", "average_pool": "mean", "dense": "sum"}
+    if operation.kind == "reduce":
+        return operation.attribute("function")
+    return pools.get(operation.kind, "sum")
 
 
 def _one_to_one(program: Program, operation: Operation) -> bool:
@@ -93,7 +107,8 @@ def stream_task(
     Args:
       program: the program.
       units: operation names by unit; each operation alone reads what the one before
-        it writes. The first unit may be empty.
+        it writes. The first unit may be empty, and the only one if something
+        accumulates.
       accumulate: name of an operation after the last unit that takes its input one
         pixel at a time, or None.
       sizes: bytes of all storages.
@@ -102,14 +117,14 @@ def stream_task(
 
     Returns:
       The task; its mode is ``fused`` for a single unit without a ring,
-      ``row_buffer`` if the first unit is empty, else ``rows``.
+      ``row_buffer`` if the first unit copies an input that is in memory, else ``rows``.
     """
     names = [name for unit in units for name in unit]
-    first = program.operation(names[0])
-    last = program.operation(accumulate or names[-1])
-    source = program.storage(first.inputs[0])
+    names += [accumulate] if accumulate else []
+    last = program.operation(names[-1])
+    source = program.storage(program.operation(names[0]).inputs[0])
     pulls = pulls_of(program, units, accumulate)
-    outputs = [unit_output(program, units, i) for i in range(len(units))]
+    outputs = [unit_output(program, units, i, accumulate) for i in range(len(units))]
     offsets, rings, scratch = [], [], 0
     for output, pull in zip(outputs, pulls[1:], strict=False):
         pixel = _element(program, output, bytes_per_element)
@@ -123,7 +138,7 @@ def stream_task(
         scratch += count * max(_ACCUMULATOR_BYTES, bytes_per_element or 0)
     overlap: tuple[tuple[str, int], ...] = ()
     mode = "rows" if len(units) > 1 or accumulate is not None else "fused"
-    if not units[0]:
+    if not units[0] and sizes[source]:
         mode = "row_buffer"
     if sizes[source] and (sharing == "overlap" or mode == "row_buffer"):
         distance = 0
@@ -133,7 +148,7 @@ def stream_task(
             overlap = ((source, max(0, distance)),)
     return Task(
         name=last.name,
-        operations=(*names, *([accumulate] if accumulate else [])),
+        operations=tuple(names),
         mode=mode,
         reads=(source,),
         output=last.output,
@@ -151,20 +166,25 @@ def stream_task(
     )
 
 
-def unit_output(program: Program, units: Sequence[Sequence[str]], i: int) -> str:
+def unit_output(
+    program: Program, units: Sequence[Sequence[str]], i: int, accumulate: str | None
+) -> str:
     """Name of the tensor that a unit computes; an empty first one copies its input."""
     if units[i]:
         return program.operation(units[i][-1]).output
-    return program.operation(units[i + 1][0]).inputs[0]
+    if i + 1 < len(units):
+        return program.operation(units[i + 1][0]).inputs[0]
+    # Accumulators take pixels as they lie in memory, whatever the shape they read.
+    return program.storage(program.operation(accumulate).inputs[0])
 
 
 def _unit_axes(
-    program: Program, units: Sequence[Sequence[str]], i: int
+    program: Program, units: Sequence[Sequence[str]], i: int, accumulate: str | None
 ) -> tuple[windows.Axis, ...]:
     """Rows and columns that a unit needs of its input, for one of its output."""
     unit, result = units[i], None
     if not unit:
-        shape = windows.map_shape(program, unit_output(program, units, i))
+        shape = windows.map_shape(program, unit_output(program, units, i, accumulate))
         return tuple(windows.Axis(np.arange(n), np.arange(n), n) for n in shape[:2])
     for name in reversed(unit):
         inner = windows.axes(program, program.operation(name))
@@ -179,16 +199,15 @@ def pulls_of(
     program: Program, units: Sequence[Sequence[str]], accumulate: str | None
 ) -> list[Pulls]:
     """What each unit (and the accumulators) reads, and which pixels it computes."""
-    rows, columns, _ = windows.map_shape(
-        program, program.operation(units[-1][-1]).output
-    )
+    end = unit_output(program, units, len(units) - 1, accumulate)
+    rows, columns, _ = windows.map_shape(program, end)
     wanted = [np.ones(rows, bool), np.ones(columns, bool)]
     pulls: list[Pulls] = []
     if accumulate is not None:  # one pixel after another
         pixels = np.arange(rows * columns)
         pulls.append(Pulls(pixels, pixels, pixels))
     for i in reversed(range(len(units))):
-        axis = _unit_axes(program, units, i)
+        axis = _unit_axes(program, units, i, accumulate)
         pulls.append(_pull(axis, wanted))
         wanted = [windows.covered(a, w) for a, w in zip(axis, wanted, strict=True)]
     return pulls[::-1]

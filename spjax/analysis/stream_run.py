@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 
 from spjax.analysis import elementwise, reference, windows
+from spjax.analysis.errors import CorruptedPlan
 from spjax.analysis.program import Operation, Program
 from spjax.analysis.schedule import Task
-from spjax.analysis.stream import POOLS, pulls_of, unit_output
+from spjax.analysis.stream import POOLS, accumulated, pulls_of, unit_output
 
 Pixel = Callable[[int, int], np.ndarray]
 
@@ -23,6 +24,7 @@ def run_stream(
     source: np.ndarray,
     scratch: np.ndarray,
     output: np.ndarray,
+    once: bool = False,
 ) -> None:
     """Runs a task of the modes ``fused``, ``row_buffer`` and ``rows``.
 
@@ -32,20 +34,33 @@ def run_stream(
       source: view of its input.
       scratch: view of its scratch, as bytes.
       output: view of its output.
+      once: whether the input is not in memory but arrives in memory order, so that
+        each pixel can be read once, and none after a later one.
+
+    Raises:
+      CorruptedPlan: if a pixel is wanted that has gone by.
     """
     stream = task.stream
-    first = program.operation(task.operations[0])
-    image = source.reshape(windows.map_shape(program, first.inputs[0]))
+    name = program.operation(task.operations[0]).inputs[0]
+    if not stream.units[0]:
+        name = unit_output(program, stream.units, 0, stream.accumulate)
+    image = source.reshape(windows.map_shape(program, name))
+    gone = -1
 
     def fetch(row: int, column: int) -> np.ndarray:
+        nonlocal gone
+        number = row * image.shape[1] + column
+        if once and number <= gone:
+            raise CorruptedPlan(f"pixel {number} of '{name}' has gone by.")
+        gone = number
         return image[row, column]
 
     pulls = pulls_of(program, stream.units, stream.accumulate)
     for i, ring in enumerate(stream.rings):
-        name = unit_output(program, stream.units, i)
+        kept = unit_output(program, stream.units, i, stream.accumulate)
         pixel = _unit_pixel(program, stream.units[i], fetch)
         place = scratch[stream.offsets[i] :]
-        fetch = _Ring(program, name, pixel, pulls[i].pixels, ring, place).fetch
+        fetch = _Ring(program, kept, pixel, pulls[i].pixels, ring, place).fetch
     if stream.accumulate is not None:
         _accumulate(program, task, fetch, scratch, output)
         return
@@ -171,12 +186,12 @@ def _pixel(program: Program, operation: Operation, fetch: Pixel) -> Pixel:
 def _accumulate(
     program: Program, task: Task, fetch: Pixel, scratch: np.ndarray, output: np.ndarray
 ) -> None:
-    """Feeds every pixel into the accumulators of a dense layer or a reduction."""
-    operation = program.operation(task.stream.accumulate)
-    rows, columns, channels = windows.map_shape(
-        program, program.operation(task.stream.units[-1][-1]).output
-    )
-    sample = reference.loaded(operation, np.zeros(channels, fetch(0, 0).dtype))
+    """Feeds every pixel into the accumulators of the operation that ends the chain."""
+    operation, units = program.operation(task.stream.accumulate), task.stream.units
+    end = unit_output(program, units, len(units) - 1, operation.name)
+    rows, columns, channels = windows.map_shape(program, end)
+    dtype = np.dtype(program.tensors[operation.inputs[0]].dtype)
+    sample = reference.loaded(operation, np.zeros(channels, dtype))
     kernel = operation.weight("kernel")
     count = output.size
     if kernel is not None:
@@ -186,7 +201,7 @@ def _accumulate(
     if dtype.itemsize < 4:  # a small integer's sum is formed in 32 bits
         dtype = np.dtype(np.int32)
     sums = np.ndarray(count, dtype, scratch, task.stream.accumulators)
-    function = "sum" if kernel is not None else operation.attribute("function")
+    function = accumulated(operation)
     low, high = reference.lowest(dtype), -reference.lowest(dtype)
     sums[...] = {"max": low, "min": high if high > 0 else 0}.get(function, 0)
     for i in range(rows * columns):

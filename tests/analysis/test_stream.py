@@ -1,77 +1,36 @@
 """Fused, row-streamed and channel-streamed tasks: sizes by hand, data by simulation."""
 
 import dataclasses
-import itertools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments._random_graphs import DIMENSIONS, random_function
+from experiments._random_graphs import random_function
 from spjax import analysis
 from spjax.analysis import split
 from spjax.analysis.plan import plan
 from spjax.analysis.schedule import SHARINGS, whole
 from spjax.analysis.simulate import CorruptedPlan, simulate
 from spjax.analysis.split import fused, need, streamed
-
-
-def _narrow(y, factor):
-    return jnp.clip(jnp.round(y.astype(jnp.float32) * factor), -128, 127).astype(
-        jnp.int8
-    )
-
-
-def _conv(x, kernel, padding="VALID", strides=(1, 1), groups=1):
-    y = jax.lax.conv_general_dilated(
-        x, kernel, strides, padding, dimension_numbers=DIMENSIONS,
-        feature_group_count=groups, preferred_element_type=jnp.int32,
-    )  # fmt: skip
-    return _narrow(jnp.maximum(y, 0), 0.02 / np.sqrt(np.prod(kernel.shape[:3])))
-
-
-def _pool(x, window=2, stride=2):
-    window, strides = (1, window, window, 1), (1, stride, stride, 1)
-    return jax.lax.reduce_window(
-        x, np.int8(-128), jax.lax.max, window, strides, "VALID"
-    )
-
-
-def _dense(x, kernel):
-    y = jax.lax.dot(x.reshape(1, -1), kernel, preferred_element_type=jnp.int32)
-    return _narrow(y, 2e-3)
-
-
-def _kernel(*shape, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.integers(-127, 128, shape).astype(np.int8)
-
-
-def _image(*shape):
-    return np.random.default_rng(7).integers(-128, 128, shape).astype(np.int8)
-
-
-def _trace(fn, *shape):
-    x = _image(*shape)
-    return analysis.trace(lambda _, x: fn(x), (), x), x
-
-
-def _check(schedule, x):
-    """Plans, simulates, returns the plan."""
-    made = plan(schedule)
-    simulate(made, {"input": x})
-    return made
+from tests.analysis.int8 import (
+    check,
+    conv,
+    dense,
+    global_pool,
+    kernel,
+    narrow,
+    pool,
+    traced,
+    twelve_by_twelve,
+)
 
 
 @pytest.fixture(scope="module")
 def twelve():
-    def fn(x):
-        return _dense(_pool(_conv(x, _kernel(3, 3, 1, 8))), _kernel(200, 10))
-
-    return _trace(fn, 1, 12, 12, 1)
+    return twelve_by_twelve()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +47,7 @@ def test_twelve_by_twelve(twelve, make, sharing, arena):
     program, x = twelve
     schedule = make(program, sharing=sharing)
     assert schedule.extra_macs == 0
-    made = _check(schedule, x)
+    made = check(schedule, x)
     assert made.planned_arena == made.lower_bound == arena
 
 
@@ -98,7 +57,7 @@ def test_channels_of_the_twelve_by_twelve(twelve, sharing):
     program, x = twelve
     schedule = streamed(program, sharing=sharing, modes=["channels"])
     assert [task.mode for task in schedule.tasks] == ["channels", "whole"]
-    assert _check(schedule, x).planned_arena == 144 + 100 + 200
+    assert check(schedule, x).planned_arena == 144 + 100 + 200
 
 
 def _loses_data(made):
@@ -125,9 +84,9 @@ def test_one_byte_less_loses_data(twelve):
 
 
 def _deep(x):
-    x = _conv(x, _kernel(3, 3, 2, 4), "SAME")
-    x = _conv(x, _kernel(5, 5, 4, 4, seed=1), "SAME")
-    return _pool(_conv(x, _kernel(3, 3, 4, 2, seed=2), "SAME"))
+    x = conv(x, kernel(3, 3, 2, 4), "SAME")
+    x = conv(x, kernel(5, 5, 4, 4, seed=1), "SAME")
+    return pool(conv(x, kernel(3, 3, 4, 2, seed=2), "SAME"))
 
 
 def test_rings_hold_the_rows_that_are_needed():
@@ -135,27 +94,27 @@ def test_rings_hold_the_rows_that_are_needed():
 
     Padding at the bottom and right takes nothing away: the ring is fullest inside.
     """
-    program, x = _trace(_deep, 1, 12, 9, 2)
+    program, x = traced(_deep, 1, 12, 9, 2)
     schedule = streamed(program, sharing="none", modes=["rows"])
     (task,) = schedule.tasks
     assert task.mode == "rows" and task.extra_macs == 0
     # Fusing the pooling would make the second ring one row and pixel longer.
     assert task.stream.rings == (4 * 9 + 5, 2 * 9 + 3, 1 * 9 + 2)
     assert task.scratch == 4 * (4 * 9 + 5) + 4 * (2 * 9 + 3) + 2 * (9 + 2)
-    _check(schedule, x)
+    check(schedule, x)
 
 
 def test_scratch_does_not_grow_with_height():
     sizes = set()
     for height in (12, 24, 48):
-        program, _ = _trace(_deep, 1, height, 9, 2)
+        program, _ = traced(_deep, 1, height, 9, 2)
         schedule = streamed(program, sharing="none", modes=["rows"])
         sizes.add(schedule.tasks[0].scratch)
     assert len(sizes) == 1
 
 
 def test_a_ring_that_is_a_pixel_short_loses_data():
-    program, _ = _trace(_deep, 1, 12, 9, 2)
+    program, _ = traced(_deep, 1, 12, 9, 2)
     made = plan(streamed(program, sharing="none", modes=["rows"]))
     (task,) = made.steps
     assert not _loses_data(made)
@@ -171,47 +130,75 @@ def test_pooling_in_registers_repeats_where_windows_overlap():
     """conv 3x3 on 8x8 -> 6x6, then 2x2 windows at stride 1: 5x5 of 4 values each."""
 
     def fn(x):
-        return _pool(_conv(x, _kernel(3, 3, 1, 2)), 2, 1)
+        return pool(conv(x, kernel(3, 3, 1, 2)), 2, 1)
 
-    program, x = _trace(fn, 1, 8, 8, 1)
+    program, x = traced(fn, 1, 8, 8, 1)
     assert fused(program).extra_macs == 0  # not fused
     assert [task.mode for task in fused(program).tasks] == ["whole", "whole"]
     schedule = streamed(program, modes=["fused"], recompute=True, sharing="none")
     assert [task.mode for task in schedule.tasks] == ["fused"]
     assert schedule.extra_macs == (25 * 4 - 36) * 9 * 2
-    _check(schedule, x)
+    check(schedule, x)
     kept = streamed(program, modes=["rows"], sharing="none")
     assert kept.extra_macs == 0 and kept.tasks[0].stream.rings == (6 + 2,)
-    _check(kept, x)
+    check(kept, x)
 
 
 def test_one_channel_at_a_time():
     """The topology of BitNetMCU: 16x16, a depthwise chain to 2x2 of 16 channels."""
 
     def fn(x):
-        x = _conv(x, _kernel(3, 3, 1, 16))  # 14
-        x = _pool(_conv(x, _kernel(3, 3, 1, 16, seed=1), groups=16))  # 12, 6
-        x = _pool(_conv(x, _kernel(3, 3, 1, 16, seed=2), groups=16))  # 4, 2
-        return _dense(x, _kernel(64, 10))
+        x = conv(x, kernel(3, 3, 1, 16))  # 14
+        x = pool(conv(x, kernel(3, 3, 1, 16, seed=1), groups=16))  # 12, 6
+        x = pool(conv(x, kernel(3, 3, 1, 16, seed=2), groups=16))  # 4, 2
+        return dense(x, kernel(64, 10))
 
-    program, x = _trace(fn, 1, 16, 16, 1)
+    program, x = traced(fn, 1, 16, 16, 1)
     schedule = streamed(program, modes=["channels"])
     assert [task.mode for task in schedule.tasks] == ["channels", "whole"]
     # VALID planes overlap themselves from the start: one of 14 x 14 is enough.
     assert schedule.tasks[0].scratch == 14 * 14
-    assert _check(schedule, x).planned_arena == 16 * 16 + 14 * 14 + 2 * 2 * 16
+    assert check(schedule, x).planned_arena == 16 * 16 + 14 * 14 + 2 * 2 * 16
     assert plan(whole(program)).planned_arena == 14 * 14 * 16 + 12 * 12 * 16
 
 
 def test_accumulated_mean():
     def fn(x):
-        x = _conv(x, _kernel(3, 3, 1, 6), "SAME").astype(jnp.int32)
-        return _narrow(x.sum((1, 2)), 0.05)
+        x = conv(x, kernel(3, 3, 1, 6), "SAME").astype(jnp.int32)
+        return narrow(x.sum((1, 2)), 0.05)
 
-    program, x = _trace(fn, 1, 10, 10, 1)
+    program, x = traced(fn, 1, 10, 10, 1)
     schedule = streamed(program, modes=["rows"], sharing="none")
     assert schedule.tasks[0].stream.accumulate == "reduce_sum"
-    assert _check(schedule, x).planned_arena == 100 + 6 + 4 * 6
+    assert check(schedule, x).planned_arena == 100 + 6 + 4 * 6
+
+
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_a_global_pooling_is_accumulated(kind):
+    """Two convolutions; the second one's map never exists, nor a ring of its rows."""
+
+    def fn(x):
+        x = conv(x, kernel(3, 3, 1, 5), "SAME")
+        return global_pool(conv(x, kernel(3, 3, 5, 6, seed=1), "SAME"), kind)
+
+    program, x = traced(fn, 1, 10, 10, 1)
+    schedule = streamed(program, modes=["rows"], sharing="none")
+    (task,) = schedule.tasks
+    assert task.stream.accumulate == program.operations[-1].name
+    assert program.operations[-1].kind in ("max_pool", "sum_pool", "average_pool")
+    # The image, two rows and three pixels of 5, one pixel of 6 and its sums.
+    wanted = 100 + 5 * (2 * 10 + 3) + 6 + 4 * 6
+    assert check(schedule, x).planned_arena == wanted
+
+
+def test_a_pooling_that_is_not_global_is_not_accumulated():
+    def fn(x):
+        return pool(conv(x, kernel(3, 3, 1, 5)), 4, 4)
+
+    program, x = traced(fn, 1, 10, 10, 1)
+    schedule = streamed(program, modes=["rows"], sharing="none")
+    assert all(t.stream is None or not t.stream.accumulate for t in schedule.tasks)
+    check(schedule, x)
 
 
 @settings(max_examples=20, deadline=None)
@@ -233,56 +220,10 @@ def test_random_chains_survive(seed, int8, sharing):
         schedule = make(program, **options, **more)
         names = [name for task in schedule.tasks for name in task.operations]
         assert sorted(names) == sorted(op.name for op in program.operations)
-        _check(schedule, x)
+        check(schedule, x)
         if make is streamed:
             worst = max((need(schedule, t) for t in schedule.tasks), default=0)
             assert worst <= max((need(plain, t) for t in plain.tasks), default=0)
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(SHARINGS))
-def test_division_equals_enumeration(seed, sharing):
-    """Every way to cut a chain, every task for every stretch: none needs less."""
-    rng = np.random.default_rng(seed)
-
-    def fn(x):
-        for i in range(5):
-            c, out = x.shape[-1], int(rng.integers(1, 5))
-            kind = rng.integers(4)
-            if kind == 0 and min(x.shape[1:3]) > 1:
-                x = _pool(x, 2, int(rng.integers(1, 3)))
-            elif kind == 1:
-                x = _conv(x, _kernel(3, 3, 1, c, seed=i), "SAME", groups=c)
-            else:
-                x = _conv(x, _kernel(3, 3, c, out, seed=i), "SAME")
-        return x
-
-    x = _image(1, 7, 7, 2)
-    program = analysis.trace(lambda _, x: fn(x), (), x)
-    plain = whole(program, sharing=sharing)
-    (chain,) = split._chains(program)
-    single = {task.name: task for task in plain.tasks}
-    least = None
-    for cuts in itertools.product((False, True), repeat=len(chain) - 1):
-        ends = [i + 1 for i, cut in enumerate(cuts) if cut] + [len(chain)]
-        stretches = zip([0, *ends], ends, strict=False)
-        worst = 0
-        for start, end in stretches:
-            tasks = split._tasks(
-                plain, chain[start:end], single, frozenset(split.MODES)
-            )
-            needs = [need(plain, t) for t in tasks if not t.extra_macs]
-            worst = max(worst, min(needs, default=1 << 30))
-        least = worst if least is None else min(least, worst)
-    schedule = streamed(program, sharing=sharing)
-    assert max(need(schedule, task) for task in schedule.tasks) == least
-    assert _check(schedule, x).lower_bound <= least
-
-
-def test_unknown_mode():
-    program, _ = _trace(_deep, 1, 12, 9, 2)
-    with pytest.raises(analysis.AnalysisError, match="mode 'columns' is unknown"):
-        streamed(program, modes=["columns"])
 
 
 def test_depthwise_in_place_through_a_row_buffer():
@@ -292,15 +233,15 @@ def test_depthwise_in_place_through_a_row_buffer():
     """
 
     def fn(x):
-        return _conv(x, _kernel(3, 3, 1, 4), "SAME", groups=4)
+        return conv(x, kernel(3, 3, 1, 4), "SAME", groups=4)
 
-    program, x = _trace(fn, 1, 10, 7, 4)
+    program, x = traced(fn, 1, 10, 7, 4)
     schedule = streamed(program, sharing="in_place")
     assert [task.mode for task in schedule.tasks] == ["row_buffer"]
-    assert _check(schedule, x).planned_arena == 280 + (2 * 7 + 3) * 4
+    assert check(schedule, x).planned_arena == 280 + (2 * 7 + 3) * 4
     assert plan(whole(program, sharing="in_place")).planned_arena == 560
     shifted = whole(program, sharing="overlap")
-    assert _check(shifted, x).planned_arena == 280 + (1 * 7 + 1) * 4
+    assert check(shifted, x).planned_arena == 280 + (1 * 7 + 1) * 4
 
 
 @settings(max_examples=25, deadline=None)
@@ -312,11 +253,10 @@ def test_row_buffer_never_needs_fewer_bytes_than_overlap(seed):
     height, width = (int(n) for n in rng.integers(3, 7, 2))
 
     def fn(x):
-        kernel = _kernel(size, size, channels, out)
         padding = ["SAME", "VALID"][seed % 2]
-        return _conv(x, kernel, padding, (stride, stride))
+        return conv(x, kernel(size, size, channels, out), padding, (stride, stride))
 
-    program, x = _trace(fn, 1, height, width, channels)
+    program, x = traced(fn, 1, height, width, channels)
     (plain,) = whole(program, sharing="overlap").tasks
     schedule = whole(program, sharing="overlap")
     (name,) = plain.operations
@@ -324,4 +264,4 @@ def test_row_buffer_never_needs_fewer_bytes_than_overlap(seed):
     one = dataclasses.replace(schedule, tasks=(buffered,))
     # Whole pixels are written at once behind a ring: that alone may save channels - 1.
     assert need(schedule, plain) <= need(one, buffered) + out - 1
-    _check(one, x)
+    check(one, x)
