@@ -1,0 +1,164 @@
+"""Promise against measurement: the table that a deployment ends with, and its JSON."""
+
+from typing import Any
+
+import numpy as np
+
+from experiments import _firmware
+from spjax import deploy
+from spjax.deploy import emit
+
+_NONE = "-"
+
+
+def rows(
+    measured: _firmware.Measured, model: emit.Model, schedule: str
+) -> list[tuple[str, str, str, str]]:
+    """The table: what, promised, measured, and a note.
+
+    Args:
+      measured: the firmware.
+      model: the network's C.
+      schedule: name of its schedule.
+    """
+    board, size, run = measured.firmware.board, measured.footprint, measured.run
+    static = _firmware.static_ram_bytes(measured, model)
+    beside = static - model.arena_bytes
+    table = [
+        (
+            "planned_arena, bytes",
+            f"{model.arena_bytes:,}",
+            f"{size.arena_bytes:,}",
+            f"schedule {schedule}",
+        ),
+        (
+            "static RAM, bytes",
+            f"{static:,}",
+            f"{size.static_ram_bytes:,}",
+            f"planned_arena + {beside} (alignment)",
+        ),
+    ]
+    if run.stack_bytes is not None:
+        total = size.static_ram_bytes + run.stack_bytes
+        table += [
+            ("stack, bytes", _NONE, f"{run.stack_bytes:,}", "high-water mark"),
+            (
+                "RAM in all, bytes",
+                f"<= {board.ram_bytes:,}",
+                f"{total:,}",
+                "static RAM + stack",
+            ),
+        ]
+    table += [
+        (
+            "encoded weights, bytes",
+            f"{model.encoded_bytes:,}",
+            f"{size.weight_bytes:,}",
+            "values, indices, biases, multipliers, shifts; in flash",
+        ),
+        ("network's tables, bytes", _NONE, f"{size.constant_bytes:,}", "in flash"),
+        ("network's code, bytes", _NONE, f"{size.code_bytes:,}", "in flash"),
+        (
+            "support, bytes",
+            _NONE,
+            f"{size.support_bytes:,}",
+            "start-up, harness, compiler's helpers; in flash",
+        ),
+    ]
+    if run.stack_bytes is not None:
+        limit = f"<= {board.flash_bytes:,}"
+        table.append(("flash in all, bytes", limit, f"{size.flash_bytes:,}", ""))
+    return table + _times(measured)
+
+
+def _times(measured: _firmware.Measured) -> list[tuple[str, str, str, str]]:
+    board, run = measured.firmware.board, measured.run
+    table = []
+    if run.cycles is not None:
+        table.append(
+            (
+                "cycles an image",
+                _NONE,
+                f"{run.cycles.mean():,.0f}",
+                f"simavr; {run.cycles.min():,} to {run.cycles.max():,}, the wait for "
+                "the line not counted",
+            )
+        )
+    if run.instructions is not None:
+        table.append(
+            (
+                "instructions an image",
+                _NONE,
+                f"{run.instructions.mean():,.0f}",
+                f"QEMU, on {len(run.instructions)} images",
+            )
+        )
+    seconds = deploy.estimated_seconds(run, board.clock_hz)
+    if seconds is not None:
+        table.append(
+            (
+                "latency, ms (estimate)",
+                _NONE,
+                f"{1000 * seconds:,.1f}",
+                f"at {board.clock_hz / 1e6:g} MHz"
+                + (
+                    ""
+                    if run.cycles is not None
+                    else ", a cycle per instruction and data access, two per branch"
+                ),
+            )
+        )
+    return table
+
+
+def as_json(
+    measured: _firmware.Measured, model: emit.Model, schedule: str
+) -> dict[str, Any]:
+    """The same figures for machines; bytes unless the name says otherwise."""
+    size, run = measured.footprint, measured.run
+    figures = {
+        "board": measured.firmware.board.name,
+        "schedule": schedule,
+        "formats": dict(model.formats),
+        "promised": {
+            "planned_arena": model.arena_bytes,
+            "static_ram": _firmware.static_ram_bytes(measured, model),
+            "encoded_weights": model.encoded_bytes,
+        },
+        "measured": {
+            "planned_arena": size.arena_bytes,
+            "static_ram": size.static_ram_bytes,
+            "stack": run.stack_bytes,
+            "encoded_weights": size.weight_bytes,
+            "tables": size.constant_bytes,
+            "code": size.code_bytes,
+            "support": size.support_bytes,
+            "flash": size.flash_bytes,
+        },
+        "images": len(run.outputs),
+    }
+    for name in ("cycles", "instructions"):
+        counts = getattr(run, name)
+        if counts is not None:
+            figures["measured"][f"{name}_per_image"] = float(np.mean(counts))
+    seconds = deploy.estimated_seconds(run, measured.firmware.board.clock_hz)
+    if seconds is not None:
+        figures["estimated_latency_seconds"] = seconds
+    return figures
+
+
+def text(table: list[tuple[str, str, str, str]]) -> str:
+    """The table as text, columns aligned."""
+    lines = [("", "promised", "measured", ""), *table]
+    widths = [max(len(line[i]) for line in lines) for i in range(3)]
+    return "\n".join(
+        "  ".join(
+            (
+                what.ljust(widths[0]),
+                promised.rjust(widths[1]),
+                found.rjust(widths[2]),
+                note,
+            )
+        ).rstrip()
+        for what, promised, found, note in lines
+    )
