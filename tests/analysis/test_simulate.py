@@ -88,21 +88,6 @@ def twelve():
     return fn, params, x, analysis.trace(fn, params, x)
 
 
-@pytest.mark.parametrize(
-    "sharing, arena", [("none", 1000), ("in_place", 944), ("overlap", 826)]
-)
-def test_known_arenas(twelve, sharing, arena):
-    """Measured on a Cortex-M and an AVR: .bss is 1000 and 944 bytes."""
-    fn, params, x, program = twelve
-    for bytes_per_element in (1, None):
-        schedule = whole(program, sharing=sharing, bytes_per_element=bytes_per_element)
-        made = plan(schedule)
-        assert made.planned_arena == made.lower_bound == arena
-        values = simulate(made, {"input": x})
-        _agrees(values, program, fn, params, x)
-    assert tflm_head(whole(program, sharing="none")) == 1008
-
-
 def test_input_outside_of_the_arena(twelve):
     fn, params, x, program = twelve
     made = plan(whole(program, count_input=False))

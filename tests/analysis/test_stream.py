@@ -33,24 +33,6 @@ def twelve():
     return twelve_by_twelve()
 
 
-@pytest.mark.parametrize(
-    "make, sharing, arena",
-    [
-        (fused, "none", 344),  # 144 + 200: no convolution buffer at all
-        (fused, "in_place", 344),
-        (fused, "overlap", 239),  # the pooled map reaches to 95 bytes into the image
-        (streamed, "none", 192),  # 144 + one pixel of 8 + 10 int32 accumulators
-        (streamed, "overlap", 192),
-    ],
-)
-def test_twelve_by_twelve(twelve, make, sharing, arena):
-    program, x = twelve
-    schedule = make(program, sharing=sharing)
-    assert schedule.extra_macs == 0
-    made = check(schedule, x)
-    assert made.planned_arena == made.lower_bound == arena
-
-
 @pytest.mark.parametrize("sharing", ["none", "overlap"])
 def test_channels_of_the_twelve_by_twelve(twelve, sharing):
     """Image 144, one 10x10 plane, pooled map 200; then the dense layer."""
