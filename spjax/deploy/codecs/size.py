@@ -9,6 +9,8 @@ number of layers only.
 import numpy as np
 
 from spjax import analysis
+from spjax.analysis.stream import unit_output
+from spjax.analysis.windows import map_shape
 from spjax.deploy.codecs.encoded import EncodedWeights
 from spjax.deploy.codecs.formats import choose
 from spjax.deploy.quantised import Linear, QuantisedProgram
@@ -92,7 +94,9 @@ def streamed_pixels(program: analysis.Program, plan: analysis.Plan) -> dict[str,
     for task in plan.steps:
         name = task.stream.accumulate if task.stream else None
         if name is not None and program.operation(name).kind == "dense":
-            before = program.operation(task.stream.units[-1][-1])
-            shape = program.tensors[before.output].shape
-            pixels[name] = int(np.prod(shape[1:-1]))
+            units = task.stream.units
+            rows, columns, _ = map_shape(
+                program, unit_output(program, units, len(units) - 1, name)
+            )
+            pixels[name] = rows * columns
     return pixels

@@ -94,7 +94,8 @@ def units_of(
     pulls = pulls_of(program, stream.units, stream.accumulate)
     units = []
     for i, names in enumerate(stream.units):
-        shape = map_shape(program, unit_output(program, stream.units, i))
+        made = unit_output(program, stream.units, i, stream.accumulate)
+        shape = map_shape(program, made)
         if i < len(stream.rings):
             place, pixels = scratch + stream.offsets[i], stream.rings[i]
         else:

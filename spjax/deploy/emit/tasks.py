@@ -217,6 +217,8 @@ def _stream(
 ) -> Step:
     first = context.program.operation(task.operations[0])
     rows, columns, channels = map_shape(context.program, first.inputs[0])
+    if units[0].role == "SPJAX_TAKES":  # as it lies in memory, whatever the view
+        rows, columns, channels = units[0].shape
     storage = context.program.storage(first.inputs[0])
     fed = context.outside(storage) and units[0].role == "SPJAX_TAKES"
     source = "0" if fed else context.address(storage)
