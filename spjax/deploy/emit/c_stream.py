@@ -264,37 +264,54 @@ static const spjax_unit *unit_at(const spjax_unit *unit, spjax_unit *copy) {
 }
 """
 
+PLANE_TYPE = """\
+/* A step of a chain that runs channel by channel. */
+typedef struct {
+  uint8_t layer;
+  int8_t *place; /* one channel of what it computes; 0 for the chain's output */
+} spjax_plane;
+"""
+
+PLANE_AT = """\
+/* A step's description; on AVR it is copied out of flash first. */
+static const spjax_plane *plane_at(const spjax_plane *plane, spjax_plane *copy) {
+#ifdef __AVR__
+  memcpy_P(copy, plane, sizeof *copy);
+  return copy;
+#else
+  (void)copy;
+  return plane;
+#endif
+}
+"""
+
 CHANNELS = """\
-/* Runs a chain channel by channel. Plane i, one channel of what operation i computes,
-   is at places[i]; the last operation writes into the whole output. */
-static void by_channels(const uint8_t *numbers, int8_t *const *places, uint8_t count,
-                        const int8_t *input, uint16_t input_channels, int8_t *to) {
+/* Runs a chain channel by channel: all its steps for one channel, then the next. */
+static void by_channels(const spjax_plane *planes, uint8_t count, const int8_t *input,
+                        uint16_t input_channels, int8_t *to) {
   spjax_cursor at[SPJAX_PLANES];
+  spjax_plane plane_copy;
   spjax_layer copy;
   uint16_t channels = 1;
   for (uint8_t i = 0; i < count; ++i) {
-    const spjax_layer *layer = layer_at(numbers[i], &copy);
+    const spjax_layer *layer =
+        layer_at(plane_at(planes + i, &plane_copy)->layer, &copy);
     at[i] = @FIRST@;
     channels = layer->outputs;
   }
   for (uint16_t channel = 0; channel < channels; ++channel) {
+    spjax_map from = {input, 0, input_channels};
     for (uint8_t i = 0; i < count; ++i) {
-      const spjax_layer *layer = layer_at(numbers[i], &copy);
-      uint16_t base = 0, step = 1, own = channel;
-      spjax_map from = {input, (uint16_t)(layer->height * layer->width), 1};
-      int8_t *out = to + channel;
-      if (i == 0) {
-        from.channels = input_channels;
-        base = (uint16_t)(channel / layer->group * layer->depth);
-      } else {
-        from.base = places[i - 1];
-        own = 0;
-      }
-      if (i + 1 < count)
-        out = places[i];
-      else
-        step = channels;
+      const spjax_plane *plane = plane_at(planes + i, &plane_copy);
+      const spjax_layer *layer = layer_at(plane->layer, &copy);
+      int8_t *out = plane->place ? plane->place : to + channel;
+      uint16_t step = plane->place ? 1 : channels;
+      uint16_t base = i ? 0 : (uint16_t)(channel / layer->group * layer->depth);
+      uint16_t own = i ? 0 : channel;
+      from.pixels = (uint16_t)(layer->height * layer->width);
 @PLANE@
+      from.base = out;
+      from.channels = 1;
     }
   }
 }

@@ -238,7 +238,12 @@ def _channel_functions(
     linear, pools = "SPJAX_LINEAR" in kinds, bool(kinds - {"SPJAX_LINEAR"})
     conv = "      conv_plane(layer, &from, channel, base, &at[i], out, step);"
     pool = "      pool_plane(layer, &from, channel, own, out, step);"
-    calls = ["layer_at", *["conv_plane", "first_row"] * linear, *["pool_plane"] * pools]
+    calls = [
+        "layer_at",
+        "plane_at",
+        *["conv_plane", "first_row"] * linear,
+        *["pool_plane"] * pools,
+    ]
     if linear and pools:
         plane = (
             f"      if (layer->kind == SPJAX_LINEAR)\n  {conv}\n      else\n  {pool}"
@@ -251,13 +256,19 @@ def _channel_functions(
         first = _first(kinds).replace("                                     ", "")
     text = text.replace("@FIRST@", first)
     if not linear:
-        text = text.replace("uint16_t base = 0, step", "uint16_t step")
-        text = text.replace(
-            "        base = (uint16_t)(channel / layer->group * layer->depth);\n", ""
-        )
+        text = _without(text, "uint16_t base =")
     if not pools:
-        text = text.replace(", own = channel;", ";").replace("        own = 0;\n", "")
-    return {"by_channels": (text, tuple(calls))}
+        text = _without(text, "uint16_t own =")
+    return {
+        "plane_at": (c_stream.PLANE_AT, ()),
+        "by_channels": (text, tuple(calls)),
+    }
+
+
+def _without(text: str, start: str) -> str:
+    """A text without the line that begins like that."""
+    lines = text.split("\n")
+    return "\n".join(line for line in lines if not line.strip().startswith(start))
 
 
 def _tidy(text: str) -> str:

@@ -154,6 +154,8 @@ def _source(context: Context, steps: list[Step], tables: list[Table], name: str)
         parts.append(layer_table(layers, len(forms) > 1))
     if any(step.units for step in steps):
         parts.append(c_stream.UNIT_TYPES)
+    if chains:
+        parts.append(c_stream.PLANE_TYPE)
     for i, (task, step) in enumerate(zip(plan.steps, steps, strict=True)):
         if step.units:
             parts.append(unit_table(step.units, layers, i))

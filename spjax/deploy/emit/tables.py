@@ -124,13 +124,14 @@ def _name(unit: Unit) -> str:
 def chain_table(
     names: Sequence[str], places: Sequence[int], layers: dict[str, Layer], index: int
 ) -> str:
-    """Operations and planes of a task that runs by channels; both in RAM order."""
+    """``spjax_g_planesN``: the steps of a task that runs by channels."""
     numbers = {name: i for i, name in enumerate(layers)}
-    row = ", ".join(str(numbers[name]) for name in names)
-    planes = ", ".join(f"spjax_arena + {place}" for place in places)
-    return (
-        f"static const uint8_t spjax_g_chain{index}[{len(names)}] SPJAX_FLASH ="
-        f" {{{row}}};\n"
-        f"static const uint16_t spjax_g_planes{index}[{len(places)}] SPJAX_FLASH ="
-        f" {{{planes}}};\n"
+    addresses = [*(f"spjax_arena + {place}" for place in places), "0"]
+    rows = [
+        f"    {{{numbers[name]}, {address}}}, /* {name} */"
+        for name, address in zip(names, addresses, strict=True)
+    ]
+    head = (
+        f"static const spjax_plane spjax_g_planes{index}[{len(names)}] SPJAX_FLASH = {{"
     )
+    return "\n".join([head, *rows, "};", ""])

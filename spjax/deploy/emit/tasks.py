@@ -242,8 +242,8 @@ def _stream(
 def _channels(context: Context, task: analysis.Task, index: int) -> Step:
     first = context.program.operation(task.operations[0])
     line = (
-        f"by_channels(spjax_g_chain{index}, spjax_g_planes{index},"
-        f" {len(task.operations)},\n              {context.address(first.inputs[0])},"
+        f"by_channels(spjax_g_planes{index}, {len(task.operations)},"
+        f" {context.address(first.inputs[0])},"
         f" {_channels_read(context, first)}, {context.address(task.output)});"
     )
     comment = _comment(context, task)
