@@ -50,6 +50,8 @@ class BranchAndBound:
             a for a in alive if a and not any(set(a) < set(b) for b in alive)
         ]
         self._crowds = [list(c) for c in dict.fromkeys(map(tuple, self._crowds))]
+        self._savings = [self._saving(crowd) for crowd in self._crowds]
+        self._met_by = [set(others) for others in meets]
 
     def run(self, offsets: Sequence[int], arena: int) -> Placement:
         """Looks for an arrangement with a smaller arena than the given one."""
@@ -58,12 +60,27 @@ class BranchAndBound:
             left = [i for i, b in enumerate(self._buffers) if b.size]
             left.sort(key=lambda i: -self._buffers[i].size)
             empty: list[int | None] = [None if b.size else 0 for b in self._buffers]
-            self._extend(empty, left, 0)
+            self._extend(empty, left, [0] * len(empty), 0, None)
         proved = self._left > 0 or self._best <= self._bound
         return Placement(tuple(self._offsets), self._best, proved)
 
-    def _extend(self, offsets: list[int | None], left: list[int], start: int) -> bool:
-        """Places the rest at or above an offset; whether to stop altogether."""
+    def _extend(
+        self,
+        offsets: list[int | None],
+        left: list[int],
+        places: list[int],
+        start: int,
+        placed: int | None,
+    ) -> bool:
+        """Places the rest at or above an offset; whether to stop altogether.
+
+        Args:
+          offsets: of the buffers that are placed.
+          left: the others.
+          places: their lowest offsets, before the last one was placed.
+          start: offset of the last one.
+          placed: the last one.
+        """
         self._left -= 1
         if self._left <= 0:
             return True
@@ -74,19 +91,22 @@ class BranchAndBound:
             return self._best <= self._bound
         if self._is_full(offsets, start):
             return False
-        places = {}
+        places, first_end = list(places), self._best
         for i in left:
-            places[i] = lowest(
-                i, self._buffers, offsets, self._shared, self._meets, start
-            )
-            if places[i] + self._buffers[i].size >= self._best:
+            if places[i] < start or placed in self._met_by[i]:
+                places[i] = lowest(
+                    i, self._buffers, offsets, self._shared, self._meets, start
+                )
+            end = places[i] + self._buffers[i].size
+            if end >= self._best:
                 return False
-        first_end = min(places[i] + self._buffers[i].size for i in left)
+            first_end = min(first_end, end)
         for i in sorted(left, key=lambda i: (places[i], -self._buffers[i].size)):
             if places[i] >= first_end:
                 break
             offsets[i] = places[i]
-            if self._extend(offsets, [j for j in left if j != i], places[i]):
+            rest = [j for j in left if j != i]
+            if self._extend(offsets, rest, places, places[i], i):
                 return True
             offsets[i] = None
         return False
@@ -94,14 +114,14 @@ class BranchAndBound:
     def _is_full(self, offsets: list[int | None], start: int) -> bool:
         """Whether what is left does not fit above an offset at some step."""
         room = self._best - 1 - start
-        for crowd in self._crowds:
-            need = 0
-            for i in crowd:
-                size, at = self._buffers[i].size, offsets[i]
-                need += size if at is None else max(0, min(size, at + size - start))
-            if need > room and need - self._saving(crowd) > room:
-                return True
-        return False
+        need = []  # bytes at or above the start, by buffer
+        for buffer, at in zip(self._buffers, offsets, strict=True):
+            above = buffer.size if at is None else at + buffer.size - start
+            need.append(buffer.size if above > buffer.size else max(0, above))
+        return any(
+            sum([need[i] for i in crowd]) - saving > room
+            for crowd, saving in zip(self._crowds, self._savings, strict=True)
+        )
 
     def _saving(self, crowd: list[int]) -> int:
         """Most bytes that overlapping pairs of a step can save together."""
