@@ -1,4 +1,4 @@
-# `make search` and `make test` do all their own set-up in .venv.
+# `make search`, `make test` and `make deploy` do all their own set-up in .venv.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -7,16 +7,28 @@ STAMP  := $(VENV)/.installed
 ARGS   ?=
 # Processes that run tests side by side.
 JOBS   ?= 2
+# What `make deploy` puts onto which board: by default the pick of the default search.
+RUN_DIR ?= runs/digits-uno
+BOARD   ?= uno
 
-.PHONY: search test lint install clean help
+.PHONY: search deploy test lint install clean help
 
 help:
 	@echo "make search   install, then search on the embedded data set (ARGS=... adds flags)"
+	@echo "make deploy   install, then put a search's pick onto an emulated board: RUN_DIR="
+	@echo "              (searched first if it is not there and is the default), BOARD=uno"
 	@echo "make test     install, then run the style check and the tests"
 	@echo "make clean    remove the virtual environment and caches"
 
 search: $(STAMP)
 	$(BIN)/python -m experiments.search $(ARGS)
+
+# Compilers and emulators come from apt; without root it says what to install.
+deploy: $(STAMP)
+	@test -e $(RUN_DIR)/best.json || test $(RUN_DIR) != runs/digits-uno || \
+	  $(BIN)/python -m experiments.search --run_dir=$(RUN_DIR)
+	$(BIN)/python -m experiments.deploy --install_tools --run_dir=$(RUN_DIR) \
+	  --board=$(BOARD) $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS) tests

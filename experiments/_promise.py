@@ -22,92 +22,51 @@ def rows(
       schedule: name of its schedule.
     """
     board, size, run = measured.firmware.board, measured.footprint, measured.run
+    arena, encoded = f"{model.arena_bytes:,}", f"{model.encoded_bytes:,}"
+    counted = "values, indices, biases, multipliers, shifts; in flash"
+    table = [
+        ("planned_arena, bytes", arena, f"{size.arena_bytes:,}", f"plan: {schedule}"),
+        ("encoded weights, bytes", encoded, f"{size.weight_bytes:,}", counted),
+    ]
+    if run.stack_bytes is None:
+        return table  # on the computer the rest is the computer's own
     static = _firmware.static_ram_bytes(measured, model)
     beside = static - model.arena_bytes
-    table = [
-        (
-            "planned_arena, bytes",
-            f"{model.arena_bytes:,}",
-            f"{size.arena_bytes:,}",
-            f"schedule {schedule}",
-        ),
-        (
-            "static RAM, bytes",
-            f"{static:,}",
-            f"{size.static_ram_bytes:,}",
-            f"planned_arena + {beside} (alignment)",
-        ),
+    static_note = "planned_arena" + (f" + {beside} to a whole word" if beside else "")
+    used = size.static_ram_bytes + run.stack_bytes
+    support = "start-up, harness, compiler's helpers; in flash"
+    table[1:1] = [
+        ("static RAM, bytes", f"{static:,}", f"{size.static_ram_bytes:,}", static_note),
+        ("stack, bytes", _NONE, f"{run.stack_bytes:,}", "high-water mark"),
+        ("RAM in all, bytes", f"<= {board.ram_bytes:,}", f"{used:,}", "static + stack"),
     ]
-    if run.stack_bytes is not None:
-        total = size.static_ram_bytes + run.stack_bytes
-        table += [
-            ("stack, bytes", _NONE, f"{run.stack_bytes:,}", "high-water mark"),
-            (
-                "RAM in all, bytes",
-                f"<= {board.ram_bytes:,}",
-                f"{total:,}",
-                "static RAM + stack",
-            ),
-        ]
+    limit = f"<= {board.flash_bytes:,}"
     table += [
-        (
-            "encoded weights, bytes",
-            f"{model.encoded_bytes:,}",
-            f"{size.weight_bytes:,}",
-            "values, indices, biases, multipliers, shifts; in flash",
-        ),
         ("network's tables, bytes", _NONE, f"{size.constant_bytes:,}", "in flash"),
         ("network's code, bytes", _NONE, f"{size.code_bytes:,}", "in flash"),
-        (
-            "support, bytes",
-            _NONE,
-            f"{size.support_bytes:,}",
-            "start-up, harness, compiler's helpers; in flash",
-        ),
+        ("support, bytes", _NONE, f"{size.support_bytes:,}", support),
+        ("flash in all, bytes", limit, f"{size.flash_bytes:,}", ""),
     ]
-    if run.stack_bytes is not None:
-        limit = f"<= {board.flash_bytes:,}"
-        table.append(("flash in all, bytes", limit, f"{size.flash_bytes:,}", ""))
     return table + _times(measured)
 
 
 def _times(measured: _firmware.Measured) -> list[tuple[str, str, str, str]]:
     board, run = measured.firmware.board, measured.run
     table = []
+    note = "a cycle per instruction and data access, two per taken branch"
     if run.cycles is not None:
-        table.append(
-            (
-                "cycles an image",
-                _NONE,
-                f"{run.cycles.mean():,.0f}",
-                f"simavr; {run.cycles.min():,} to {run.cycles.max():,}, the wait for "
-                "the line not counted",
-            )
-        )
+        least, most = run.cycles.min(), run.cycles.max()
+        note = f"simavr, {least:,} to {most:,}; the wait for the line not counted"
+        table.append(("cycles an image", _NONE, f"{run.cycles.mean():,.0f}", note))
+        note = "without the wait for the line"
     if run.instructions is not None:
-        table.append(
-            (
-                "instructions an image",
-                _NONE,
-                f"{run.instructions.mean():,.0f}",
-                f"QEMU, on {len(run.instructions)} images",
-            )
-        )
+        mean = f"{run.instructions.mean():,.0f}"
+        counted = f"QEMU, on {len(run.instructions)} images"
+        table.append(("instructions an image", _NONE, mean, counted))
     seconds = deploy.estimated_seconds(run, board.clock_hz)
     if seconds is not None:
-        table.append(
-            (
-                "latency, ms (estimate)",
-                _NONE,
-                f"{1000 * seconds:,.1f}",
-                f"at {board.clock_hz / 1e6:g} MHz"
-                + (
-                    ""
-                    if run.cycles is not None
-                    else ", a cycle per instruction and data access, two per branch"
-                ),
-            )
-        )
+        clock = f"at {board.clock_hz / 1e6:g} MHz, {note}"
+        table.append(("latency, ms (estimate)", _NONE, f"{1000 * seconds:,.1f}", clock))
     return table
 
 

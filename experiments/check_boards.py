@@ -13,14 +13,10 @@ import pathlib
 import tempfile
 from collections.abc import Sequence
 
-import numpy as np
 from absl import flags
 
-from experiments import _cli, _firmware
-from spjax import deploy, genomes, networks, search
-from spjax.deploy import emit
-from spjax.deploy.quantise import quantise
-from spjax.deploy.quantised import QuantisedProgram
+from experiments import _board_checks, _cli
+from spjax import deploy
 
 flags.adopt_module_key_flags(_cli)
 _EMULATED = ("uno", "microbit", "stm32vldiscovery", "netduinoplus2")
@@ -28,45 +24,6 @@ _BOARDS = flags.DEFINE_list("boards", list(_EMULATED), "Boards, comma-separated.
 _COUNT = flags.DEFINE_integer("count", 20, "Networks for each board.", lower_bound=1)
 _IMAGES = flags.DEFINE_integer("images", 3, "Images for each network.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the draws.", lower_bound=0)
-
-SHAPES = ((8, 8, 1), (12, 12, 1), (16, 16, 1), (10, 12, 3))
-# Small enough that most networks fit the smallest board.
-BOUNDS = genomes.Bounds(
-    downsample=(1, 2),
-    kernel=(1, 5),
-    channels=(1, 16),
-    dense_units=(4, 24),
-    branch_units=(4, 16),
-)
-_PRECISIONS = ("int8", "int8", "int4", "int2", "ternary")
-_CLASSES = 10
-_TRIES = 200
-
-
-def random_network(
-    rng: np.random.Generator, input_shape: tuple[int, int, int]
-) -> QuantisedProgram:
-    """Draws a genome and weights, and quantises the network on random images."""
-    genome = genomes.random_genome(rng, input_shape, BOUNDS)
-    shape = genomes.deployed_shape(genome, input_shape)
-    variables = networks.init_variables(
-        genome, shape, _CLASSES, seed=int(rng.integers(1 << 30))
-    )
-    flat = networks.flatten(variables)
-    for name, array in flat.items():
-        if name.endswith("kernel"):
-            flat[name] = np.where(rng.random(array.shape) < rng.random(), array, 0)
-        elif name.endswith("var"):
-            flat[name] = rng.uniform(0.5, 2, array.shape).astype(np.float32)
-        else:
-            flat[name] = array + 0.1 * rng.normal(size=array.shape).astype(np.float32)
-    program = search.program_of(genome, networks.unflatten(flat), input_shape, _CLASSES)
-    layers = [op.name for op in program.operations if op.kind in ("conv2d", "dense")]
-    precisions = dict(zip(layers, rng.choice(_PRECISIONS, len(layers)), strict=True))
-    images = rng.normal(size=(32, *shape)).astype(np.float32)
-    return quantise(
-        program, images, precisions={k: str(v) for k, v in precisions.items()}
-    )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,59 +35,12 @@ def main(argv: Sequence[str]) -> int:
     broken = 0
     for board in boards:
         with tempfile.TemporaryDirectory() as folder:
-            broken += check_board(
+            broken += _board_checks.check_board(
                 board, _COUNT.value, _IMAGES.value, _SEED.value, pathlib.Path(folder)
             )
     kept = "every promise held" if not broken else f"{broken} networks broke a promise"
     print(f"{len(boards)} boards, {_COUNT.value} networks each: {kept}.")
     return 1 if broken else 0
-
-
-def check_board(
-    board: deploy.Board, count: int, images: int, seed: int, folder: pathlib.Path
-) -> int:
-    """Checks a board with so many networks that fit it.
-
-    Args:
-      board: the board.
-      count: networks.
-      images: random images for each.
-      seed: of the draws; the same networks are drawn for every board.
-      folder: for the files; emptied by nobody.
-
-    Returns:
-      The number of networks that broke a promise.
-    """
-    broken = done = 0
-    for draw in range(count * _TRIES):
-        if done == count:
-            break
-        rng = np.random.default_rng((seed, draw))
-        quantised = random_network(rng, SHAPES[draw % len(SHAPES)])
-        schedule = _firmware.SCHEDULES[1 + draw % (len(_firmware.SCHEDULES) - 1)]
-        shape = quantised.program.tensors[quantised.program.inputs[0]].shape[1:]
-        pixels = rng.integers(-128, 128, (images, *shape), np.int8)
-        try:
-            name, plan = _firmware.choose_plan(quantised.program, board, schedule)
-            model = emit.model(quantised, plan, name=f"draw{draw}")
-            measured = _firmware.measure(
-                board, model, pixels, folder / str(draw), helper=folder
-            )
-        except (_cli.UsageError, deploy.DoesNotFit):
-            continue  # too large for the board, or no such schedule
-        done += 1
-        wanted = _firmware.reference(quantised, pixels)
-        wrong = _firmware.broken_promises(measured, model, wanted)
-        broken += bool(wrong)
-        size, run = measured.footprint, measured.run
-        print(
-            f"{board.name} {done:3d} (draw {draw}, {name}): planned_arena "
-            f"{size.arena_bytes:,} B, static RAM {size.static_ram_bytes:,} B, stack "
-            f"{run.stack_bytes:,} B, encoded weights {size.weight_bytes:,} B, flash "
-            f"{size.flash_bytes:,} B: {'; '.join(wrong) or 'as promised'}",
-            flush=True,
-        )
-    return broken
 
 
 if __name__ == "__main__":

@@ -1,0 +1,191 @@
+"""The deploy program: firmware that is measured, and errors that leave nothing."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from experiments import _cli, _deployment, _firmware, _promise
+from spjax import data
+from spjax import deploy as deploy_room
+from spjax.deploy.quantised import QuantisationError
+from tests.experiments import deployed_run
+from tests.experiments.deployed_run import run_dir  # noqa: F401
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def _main(**values):
+    _deployment.deploy_pick(_deployment.Options(**values))
+
+
+def _leaves_nothing(folder, error, **values):
+    """The error's message; the folder is as it was."""
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(error) as caught:
+        _main(**values)
+    assert sorted(folder.rglob("*")) == before
+    message = _cli.one_line(caught.value)
+    assert _cli.is_users(caught.value), message
+    return message
+
+
+@pytest.mark.parametrize("board", ["uno", "microbit"])
+def test_a_pick_becomes_a_measured_firmware(board, run_dir, tmp_path, capsys):  # noqa: F811
+    deployed_run.need(board)
+    out = tmp_path / "firmware"
+    _main(run_dir=str(run_dir), board=board, images=5, out=str(out))
+    said = capsys.readouterr().out
+    assert "bit for bit: of all 45 test images on this computer, of 5 on" in said
+    kept = json.loads((out / "measured.json").read_text())
+    promised, measured = kept["promised"], kept["measured"]
+    for name in ("planned_arena", "static_ram", "encoded_weights"):
+        assert promised[name] == measured[name]
+    parts = ("encoded_weights", "tables", "code", "support")
+    assert measured["flash"] == sum(measured[part] for part in parts)
+    limits = deploy_room.get_board(board)
+    assert measured["static_ram"] + measured["stack"] <= limits.ram_bytes
+    assert (kept["trial"], kept["images"], kept["test_images"]) == (7, 5, 45)
+    assert kept["estimated_latency_seconds"] > 0
+    # What the table says is what the linked file has.
+    elf = deploy_room.read_elf(out / "build" / "firmware.elf")
+    arena = next(s for s in elf.symbols if s.name == "spjax_arena")
+    assert f"{arena.size:,}" in said and arena.size == measured["planned_arena"]
+    assert {"spjax_model.c", "spjax_model.h", "README.md", "Makefile"} <= {
+        path.name for path in out.iterdir()
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["firmware"]
+
+
+def test_the_self_test_of_the_folder_passes(run_dir, tmp_path):  # noqa: F811
+    deployed_run.need("host")
+    out = tmp_path / "out"
+    _main(run_dir=str(run_dir), board="host", out=str(out))
+    done = subprocess.run(["make", "test"], cwd=out, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_second_deployment_replaces_the_first(run_dir, tmp_path):  # noqa: F811
+    deployed_run.need("host")
+    out = tmp_path / "out"
+    for schedule in ("whole", "overlap"):
+        _main(run_dir=str(run_dir), board="host", out=str(out), schedule=schedule)
+        kept = json.loads((out / "measured.json").read_text())
+        assert kept["schedule"] == schedule
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_network_beyond_the_boards_limits(run_dir, tmp_path):  # noqa: F811
+    deployed_run.need("uno")
+    values = {"run_dir": str(run_dir), "board": "uno", "out": str(tmp_path / "o" / "f")}
+    message = _leaves_nothing(tmp_path, _cli.UsageError, ram_bytes=400, **values)
+    assert "--board=uno: the network needs" in message
+    assert "bytes of planned_arena" in message and "the board has 400 of RAM" in message
+    message = _leaves_nothing(
+        tmp_path, deploy_room.DoesNotFit, flash_bytes=1000, **values
+    )
+    assert "the board has 1000 of flash" in message
+
+
+def test_names_that_are_not_there(run_dir, tmp_path):  # noqa: F811
+    values = {"run_dir": str(run_dir), "out": str(tmp_path / "f")}
+    message = _leaves_nothing(tmp_path, ValueError, **values | {"pick": "12"})
+    assert message.startswith("--pick=12")
+    message = _leaves_nothing(tmp_path, ValueError, **values | {"board": "unno"})
+    assert "--board=unno" in message and "did you mean uno" in message
+    message = _leaves_nothing(tmp_path, ValueError, **values | {"run_dir": "/no"})
+    assert "--run_dir=/no" in message
+
+
+def test_folders_of_the_users_are_left_alone(run_dir, tmp_path):  # noqa: F811
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    values = {"run_dir": str(run_dir), "board": "host"}
+    for out in ("mine", "mine/notes.txt"):
+        message = _leaves_nothing(
+            tmp_path, _cli.UsageError, out=str(tmp_path / out), **values
+        )
+        assert message.startswith(f"--out={tmp_path / out}")
+
+
+def test_a_missing_compiler(run_dir, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("PATH", str(tmp_path))
+    message = _leaves_nothing(
+        tmp_path, ValueError, run_dir=str(run_dir), board="microbit"
+    )
+    assert "apt-get install" in message and "gcc-arm-none-eabi" in message
+
+
+def test_weights_that_are_no_numbers(tmp_path):
+    def spoil(flat):
+        name = next(name for name in flat if name.endswith("kernel"))
+        flat[name] = np.full_like(flat[name], np.nan)
+
+    run = deployed_run.write(tmp_path / "run", change=spoil)
+    message = _leaves_nothing(
+        tmp_path, QuantisationError, run_dir=str(run), board="host"
+    )
+    assert "finite" in message
+
+
+def test_a_network_that_is_not_what_was_promised(run_dir, tmp_path, monkeypatch):  # noqa: F811
+    """A kernel that is wrong must not pass: nothing is written, the status is 1."""
+    deployed_run.need("host")
+    real = _firmware.write_sources
+
+    def wrong(model, folder):
+        sources = real(model, folder)
+        text = sources[0].read_text().splitlines()
+        at = next(i for i, line in enumerate(text) if "_bias[" in line)
+        text[at + 1] = "    123456," + text[at + 1].split(",", 1)[1]
+        sources[0].write_text("\n".join(text))
+        return sources
+
+    monkeypatch.setattr(_firmware, "write_sources", wrong)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(
+        _deployment.BrokenPromise, match="other outputs than the integer"
+    ):
+        _main(run_dir=str(run_dir), board="host", out=str(tmp_path / "out"))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((), "--run_dir is missing"), (("--pick=99", "--run_dir=RUN"), "--pick=99")],
+)
+def test_errors_end_in_one_line(arguments, message, run_dir):  # noqa: F811
+    given = [argument.replace("RUN", str(run_dir)) for argument in arguments]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.deploy", "--board=host", *given],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=dict(os.environ),
+    )
+    assert done.returncode == _cli.EXIT_USAGE
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_network_input_is_the_pixels_as_int8(run_dir):  # noqa: F811
+    """One mean and deviation: quantising undoes the normalisation exactly."""
+    normalisation = data.Normalisation((100.0,), (40.0,))
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    x = _firmware.network_input(pixels, deployed_run.GENOME, normalisation)
+    np.testing.assert_allclose(x.reshape(-1), (np.arange(256) - 100) / 40, rtol=1e-6)
+    low, high = _firmware.input_range(normalisation)
+    assert (low, high) == pytest.approx((-2.5, 155 / 40))
+
+
+def test_the_table_is_aligned():
+    text = _promise.text([("a", "1", "22", "note"), ("long name", "333", "4", "")])
+    assert text.splitlines() == [
+        "           promised  measured",
+        "a                 1        22  note",
+        "long name       333         4",
+    ]
