@@ -72,6 +72,11 @@ _SCHEDULE = flags.DEFINE_enum(
     "Of the plan: whole maps; poolings fused into convolutions; or chains streamed by"
     " rows or channels wherever that saves memory.",
 )
+_INPUT_ROWS = flags.DEFINE_bool(
+    "input_rows",
+    False,
+    "With --schedule=streamed: the image is never in memory, it arrives by pixels.",
+)
 _SHARING = flags.DEFINE_enum(
     "sharing",
     "in_place",
@@ -113,7 +118,7 @@ def main(argv: Sequence[str]) -> int:
     elif _CSV.value:
         _print_csv(report, plan)
     else:
-        _print_table(report)
+        _print_table(report, plan)
         _print_plan(plan)
     return 0
 
@@ -124,11 +129,17 @@ def _planned(program: analysis.Program) -> analysis.Plan:
         "fused": analysis.fused,
         "streamed": analysis.streamed,
     }[_SCHEDULE.value]
+    options = {"input_rows": True} if _INPUT_ROWS.value else {}
+    if options and _SCHEDULE.value != "streamed":
+        raise _cli.UsageError(
+            f"--input_rows goes with --schedule=streamed, not {_SCHEDULE.value}."
+        )
     schedule = make(
         program,
         sharing=_SHARING.value,
         bytes_per_element=_BYTES.value,
         count_input=_COUNT_INPUT.value,
+        **options,
     )
     return analysis.plan(schedule, order=_ORDER.value, alignment=_ALIGNMENT.value)
 
@@ -143,8 +154,9 @@ def _plan_dict(plan: analysis.Plan) -> dict:
             "output_bytes": plan.schedule.sizes[task.output],
             "scratch_bytes": task.scratch,
             "extra_macs": task.extra_macs,
+            "alive_bytes": alive,
         }
-        for task in plan.steps
+        for task, alive in zip(plan.steps, analysis.alive_bytes(plan), strict=True)
     ]
     return {
         "best_order": plan.best_order,
@@ -234,20 +246,26 @@ def _filled(shapes: object, arrays: dict[str, np.ndarray]) -> object:
     return jax.tree_util.tree_map_with_path(leaf, shapes)
 
 
-def _print_csv(report: analysis.Report, plan: analysis.Plan) -> None:
-    steps = {
-        name: (number, task)
+def _steps(plan: analysis.Plan) -> dict[str, int]:
+    """In which step of a plan each operation runs."""
+    return {
+        name: number
         for number, task in enumerate(plan.steps)
         for name in task.operations
     }
+
+
+def _print_csv(report: analysis.Report, plan: analysis.Plan) -> None:
+    steps, alive = _steps(plan), analysis.alive_bytes(plan)
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([*_COLUMNS, "step", "mode", "output_offset"])
+    writer.writerow([*_COLUMNS, "step", "mode", "output_offset", "alive_bytes"])
     for layer in report.layers:
         row = [getattr(layer, column) for column in _COLUMNS]
         row[_COLUMNS.index("output_shape")] = "x".join(map(str, layer.output_shape))
-        number, task = steps[layer.name]
+        number = steps[layer.name]
+        task = plan.steps[number]
         offset = plan.offset(task.output) if layer.name == task.name else ""
-        writer.writerow([*row, number, task.mode, offset])
+        writer.writerow([*row, number, task.mode, offset, alive[number]])
 
 
 def _print_plan(plan: analysis.Plan) -> None:
@@ -267,24 +285,26 @@ def _print_plan(plan: analysis.Plan) -> None:
             )
 
 
-def _print_table(report: analysis.Report) -> None:
+def _print_table(report: analysis.Report, plan: analysis.Plan) -> None:
+    steps, alive = _steps(plan), analysis.alive_bytes(plan)
     titles = (
         "layer", "kind", "fused", "output", "input_output", "input_weights",
-        "live_bytes", "nonzero", "dense", "macs",
+        "live_bytes", "nonzero", "dense", "macs", "step", "alive",
     )  # fmt: skip
     rows = [
         (
             layer.name, layer.kind, layer.epilogue,
             "x".join(map(str, layer.output_shape[1:])), layer.input_output,
             layer.input_weights, layer.live_bytes, layer.model_size_nonzero,
-            layer.model_size_dense, layer.macs,
+            layer.model_size_dense, layer.macs, steps[layer.name],
+            alive[steps[layer.name]],
         )
         for layer in report.layers
     ]  # fmt: skip
     last = (
         "peak / total", "", "", "", report.input_output, report.input_weights,
         report.live_bytes, report.model_size_nonzero, report.model_size_dense,
-        report.macs,
+        report.macs, "", max(alive, default=0),
     )  # fmt: skip
     table = [titles, *rows, last]
     widths = [max(len(str(row[i])) for row in table) for i in range(len(titles))]
@@ -299,8 +319,9 @@ def _print_table(report: analysis.Report) -> None:
     counted = "counted" if report.count_input else "not counted"
     print(
         f"Bytes at {report.bytes_per_element} per element; the input is {counted} as"
-        " working memory.\nnonzero = model_size_nonzero: weights that are not zero,"
-        " sparse indices not counted; dense = model_size_dense."
+        " working memory.\nstep, alive: when the plan below runs the layer, and how many"
+        " bytes of its arena are in use then.\nnonzero = model_size_nonzero: weights that"
+        " are not zero, sparse indices not counted; dense = model_size_dense."
     )
     if not report.weights_known:
         print(

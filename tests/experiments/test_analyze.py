@@ -101,11 +101,16 @@ def test_plan_by_hand(genome_file, capsys):
     streamed = _json(capsys, **shape, schedule="streamed", sharing="overlap")
     assert streamed["planned_arena"] == 144 + 20 - 1 - 8
     assert streamed["schedule"]["extra_macs"] == 0
+    # Image arriving: three rows and four pixels, a pooled one, ten sums of 4 bytes.
+    arriving = _json(capsys, **shape, schedule="streamed", input_rows=True)
+    assert arriving["planned_arena"] == 3 * 12 + 4 + 4 + 4 * 10
+    (step,) = arriving["schedule"]["steps"]
+    assert step["alive_bytes"] == step["scratch_bytes"] == 84
     # Input 144 + 448 aligned to 16, no sharing: the pooled map is apart.
     apart = _json(capsys, **shape, sharing="none", alignment=16, order="program")
     assert apart["planned_arena"] == 144 + 400
     # Whatever the plan: these are the models of whole maps.
-    for other in (fused, streamed, apart):
+    for other in (fused, streamed, apart, arriving):
         assert other["layers"] == result["layers"]
         assert other["live_bytes"] == result["live_bytes"]
 
@@ -130,11 +135,13 @@ def test_table_and_csv_hold_the_same_numbers(genome_file, capsys):
     assert [int(row["live_bytes"]) for row in rows] == [544, 500, 110]
     assert [row["step"] for row in rows] == ["0", "1", "2"]
     assert all(int(row["output_offset"]) >= 0 for row in rows)
+    assert [int(row["alive_bytes"]) for row in rows] == [544, 400, 110]
     _main(genome=genome_file, input_shape="12,12,1")
     table = capsys.readouterr().out
     for row in rows:
         line = next(x for x in table.splitlines() if x.startswith(row["name"]))
         assert row["live_bytes"] in line.split() and row["macs"] in line.split()
+        assert line.split()[-2:] == [row["step"], row["alive_bytes"]]
     assert "were not given" in table
 
 
@@ -202,6 +209,10 @@ HERE = "tests.experiments.test_analyze"
         ({"genome": "GENOME", "input_shape": "12,12"}, "--input_shape=12,12"),
         ({"genome": "GENOME", "input_shape": "2,2,1"}, "does not fit --input_shape"),
         ({"genome": "missing.json", "input_shape": "9,9,1"}, "--genome=missing.json"),
+        (
+            {"genome": "GENOME", "input_shape": "12,12,1", "input_rows": True},
+            "--input_rows goes with --schedule=streamed",
+        ),
         ({"function": "json", "input_shape": "9,9,1"}, "no module:name"),
         ({"function": "nowhere:f", "input_shape": "9,9,1"}, "cannot be imported"),
         ({"function": f"{HERE}:PARAMS", "input_shape": "9,9,1"}, "is a dict"),
