@@ -48,6 +48,7 @@ def finetune(
     steps: int,
     precisions: str | Mapping[str, str] = "int8",
     learning_rate: float = 1e-3,
+    constant: bool = False,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Finetuned:
     """Trains a network for the precision that it will be deployed at.
@@ -61,6 +62,8 @@ def finetune(
       steps: number of batches that are trained on.
       precisions: as in `quantise`.
       learning_rate: at the start of the cosine schedule, which ends at 0.
+      constant: whether the learning rate stays as it is instead, because more
+        training follows.
       on_step: called with the step (from 1) and its loss, every 50 steps and after
         the last.
 
@@ -75,7 +78,8 @@ def finetune(
     precisions = layer_precisions(program, precisions)
     variables = fake_variables(program, scales, precisions)
     masks = jax.tree.map(lambda w: w != 0, variables["kernel"])
-    optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
+    schedule = optax.cosine_decay_schedule(learning_rate, steps)
+    optimiser = optax.adam(learning_rate if constant else schedule)
 
     def loss(variables: dict, images: jax.Array, labels: jax.Array) -> jax.Array:
         logits = fake_logits(program, scales, precisions, variables, images)

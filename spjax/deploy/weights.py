@@ -14,7 +14,7 @@ import numpy as np
 
 from spjax.deploy.quantised import PRECISIONS, QuantisationError
 
-_FRACTIONS = tuple(np.linspace(0.2, 1.0, 33))
+_FRACTIONS = tuple(np.linspace(0.1, 1.0, 91))
 
 
 def check_precision(precision: str, where: str) -> None:

@@ -1,0 +1,253 @@
+r"""Quantises a trained network, with or without fine-tuning, and states what it costs.
+
+    python -m experiments.quantise --network=runs/mnist/trials/0012/deployed \
+        --dataset=mnist --precision=int4 --epochs=10 --out=runs/mnist-int4
+
+writes ``quantised.npz`` (what firmware is made from), ``network.tflite`` and
+``quantised.json`` (figures, and the flags that made them), and prints the error rates
+of the float network and of the integers. ``--precision`` is one of int8, int4, int2
+and ternary for all layers, or for some: ``int8,classifier=int4``. With ``--sparsity``
+the smallest weights of each layer are removed during the first half of the epochs.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import _augment, _cli, _flags
+from spjax import analysis, data, genomes, networks
+from spjax.deploy.files import save_quantised
+from spjax.deploy.finetune import finetune
+from spjax.deploy.floating import predict_float
+from spjax.deploy.integer import predict
+from spjax.deploy.quantise import layer_precisions, quantise
+from spjax.deploy.quantised import QuantisedProgram
+from spjax.deploy.scales import CLIPPINGS
+from spjax.deploy.tflite import to_tflite
+
+flags.adopt_module_key_flags(_flags)
+flags.adopt_module_key_flags(_cli)
+_NETWORK = flags.DEFINE_string(
+    "network", None, "Folder with genome.json and weights.npz."
+)
+_PRECISION = flags.DEFINE_string(
+    "precision", "int8", "Of the weights: int8, int4, int2 or ternary, or per layer."
+)
+_SPARSITY = flags.DEFINE_float(
+    "sparsity", 0.0, "Share of each layer's weights to remove.", 0.0, 0.99
+)
+_EPOCHS = flags.DEFINE_float("epochs", 0.0, "Epochs of fine-tuning.", 0.0)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.", 1)
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "At the start.", 1e-6, 1.0)
+_SHIFT = flags.DEFINE_float("augment_shift", 0.0, "Largest shift, in pixels.", 0.0)
+_ROTATION = flags.DEFINE_float("augment_rotation", 0.0, "Largest turn, degrees.", 0.0)
+_SCALING = flags.DEFINE_float("augment_scaling", 0.0, "Largest scaling.", 0.0, 0.9)
+_CLIPPING = flags.DEFINE_enum("clipping", "mse", CLIPPINGS, "Of activations.")
+_CALIBRATION = flags.DEFINE_integer("calibration", 512, "Training images for it.", 1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the fine-tuning.", 0)
+_OUT = flags.DEFINE_string("out", None, "Folder for the results.")
+
+# The share of the epochs in which weights are removed, and in how many rounds.
+_PRUNING_SHARE, _ROUNDS = 0.5, 6
+
+
+def main(argv: Sequence[str]) -> int:
+    """Quantises, measures and stores."""
+    del argv
+    for flag in (_NETWORK, _OUT):
+        if not flag.value:
+            raise _cli.UsageError(f"--{flag.name} is missing; name a folder.")
+    dataset = _flags.load_dataset()
+    genome, program = _network(pathlib.Path(_NETWORK.value), dataset)
+    prepared = _Prepared(dataset, genome)
+    precisions = _precisions(program, _PRECISION.value)
+    test = dataset.test()
+    figures = {"float_test_error": _error(predict_float, program, prepared, test)}
+    print(f"float: test error {figures['float_test_error']:.2%}")
+    images = prepared(dataset.train.images[: _CALIBRATION.value])
+    quantised = quantise(
+        program,
+        images,
+        precisions=precisions,
+        clipping=_CLIPPING.value,
+        seed=_SEED.value,
+    )
+    if _EPOCHS.value:
+        quantised = _trained(program, quantised, precisions, dataset, prepared)
+    for name, split in (("validation", dataset.validation), ("test", test)):
+        figures[f"{name}_error"] = _error(_integers, quantised, prepared, split)
+        print(f"integers: {name} error {figures[f'{name}_error']:.2%}")
+    figures |= _weights(quantised)
+    _store(pathlib.Path(_OUT.value), quantised, figures, dataset)
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+    """Raw images as the network takes them: downsampled and normalised."""
+
+    dataset: data.Dataset
+    genome: genomes.Genome
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        small = networks.downsample(images, self.genome.downsample)
+        return self.dataset.normalisation(small)
+
+
+def _network(
+    folder: pathlib.Path, dataset: data.Dataset
+) -> tuple[genomes.Genome, analysis.Program]:
+    try:
+        text = (folder / "genome.json").read_text(encoding="utf-8")
+    except OSError as error:
+        raise _cli.UsageError(
+            f"--network={folder} has no genome.json ({error.strerror}); give a folder "
+            "such as RUN_DIR/trials/0012/deployed."
+        ) from error
+    genome = genomes.from_json(text)
+    shape = genomes.deployed_shape(genome, dataset.input_shape)
+    program = analysis.trace(
+        networks.inference_function(genome, dataset.num_classes),
+        networks.load_tree(folder / "weights.npz"),
+        jax.ShapeDtypeStruct((1, *shape), np.float32),
+    )
+    return genome, program
+
+
+def _precisions(program: analysis.Program, text: str) -> dict[str, str]:
+    """Reads ``int8,classifier=int4``."""
+    given = [part.strip() for part in text.split(",") if part.strip()]
+    every = [part for part in given if "=" not in part] or ["int8"]
+    if len(every) > 1:
+        raise _cli.UsageError(
+            f"--precision={text} names {len(every)} precisions for all layers; give "
+            "one, and LAYER=PRECISION for the others."
+        )
+    named = dict(part.split("=", 1) for part in given if "=" in part)
+    return layer_precisions(program, layer_precisions(program, every[0]) | named)
+
+
+def _integers(quantised: QuantisedProgram, images: np.ndarray) -> np.ndarray:
+    scale = quantised.scale(quantised.program.inputs[0])
+    return predict(quantised, scale.to_int8(images))
+
+
+def _error(run, network, prepared: _Prepared, split: data.Split) -> float:
+    wrong = 0
+    for start in range(0, len(split.images), 1000):
+        part = slice(start, start + 1000)
+        answers = run(network, prepared(split.images[part])).argmax(1)
+        wrong += int((answers != split.labels[part]).sum())
+    return wrong / len(split.images)
+
+
+def _trained(
+    program: analysis.Program,
+    quantised: QuantisedProgram,
+    precisions: dict[str, str],
+    dataset: data.Dataset,
+    prepared: _Prepared,
+) -> QuantisedProgram:
+    source = _batches(dataset, prepared)
+    steps = max(1, round(_EPOCHS.value * len(dataset.train.images) / _BATCH_SIZE.value))
+    target = _SPARSITY.value
+    for index in range(_ROUNDS if target else 0):
+        done = (index + 1) / _ROUNDS
+        program = _pruned(program, target * (1 - (1 - done) ** 3))
+        part = max(1, round(steps * _PRUNING_SHARE / _ROUNDS))
+        quantised = _tuned(program, quantised, source, part, precisions, constant=True)
+        program = quantised.program
+        print(f"pruned to {target * (1 - (1 - done) ** 3):.1%}", flush=True)
+    rest = steps - round(steps * _PRUNING_SHARE) if target else steps
+    return _tuned(program, quantised, source, rest, precisions)
+
+
+def _tuned(program, quantised, source, steps, precisions, constant=False):
+    return finetune(
+        program,
+        quantised.scales,
+        source,
+        steps=steps,
+        precisions=precisions,
+        learning_rate=_LEARNING_RATE.value,
+        constant=constant,
+        on_step=lambda step, loss: (
+            step % 400 == 0
+            and print(f"step {step} of {steps}: loss {loss:.4f}", flush=True)
+        ),
+    ).quantised
+
+
+def _batches(dataset: data.Dataset, prepared: _Prepared) -> Iterator[tuple]:
+    train = dataset.train
+    for images, labels in _augment.batches(
+        _SEED.value,
+        networks.downsample(train.images, prepared.genome.downsample),
+        train.labels,
+        _BATCH_SIZE.value,
+        _SHIFT.value,
+        _ROTATION.value,
+        _SCALING.value,
+    ):
+        yield dataset.normalisation(images), labels
+
+
+def _pruned(program: analysis.Program, sparsity: float) -> analysis.Program:
+    """Removes the smallest weights of every layer, by its own threshold."""
+
+    def pruned(weight: analysis.Weight) -> analysis.Weight:
+        if not weight.name.endswith("/kernel"):
+            return weight
+        size = np.abs(weight.values)
+        count = int(sparsity * size.size)
+        order = np.argsort(size, axis=None, kind="stable")
+        values = weight.values.copy()
+        values.reshape(-1)[order[:count]] = 0
+        return dataclasses.replace(
+            weight, values=values, nonzero=int(np.count_nonzero(values))
+        )
+
+    return dataclasses.replace(
+        program,
+        operations=tuple(
+            dataclasses.replace(op, weights=tuple(map(pruned, op.weights)))
+            for op in program.operations
+        ),
+    )
+
+
+def _weights(quantised: QuantisedProgram) -> dict:
+    layers = {}
+    for name, operation in quantised.operations.items():
+        if hasattr(operation, "weights"):
+            layers[name] = {
+                "precision": operation.precision,
+                "weights": operation.weights.size,
+                "nonzero": int(np.count_nonzero(operation.weights)),
+            }
+    return {"layers": layers}
+
+
+def _store(
+    folder: pathlib.Path,
+    quantised: QuantisedProgram,
+    figures: dict,
+    dataset: data.Dataset,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_quantised(folder / "quantised.npz", quantised)
+    (folder / "network.tflite").write_bytes(to_tflite(quantised))
+    figures |= {"dataset": dataset.describe(), "flags": _cli.flag_values()}
+    text = json.dumps(figures, indent=1, default=str) + "\n"
+    (folder / "quantised.json").write_text(text, encoding="utf-8")
+    for name in ("quantised.npz", "network.tflite", "quantised.json"):
+        print(f"wrote  {folder / name}")
+
+
+if __name__ == "__main__":
+    _cli.run(main)
