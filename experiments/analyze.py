@@ -319,8 +319,8 @@ def _print_table(report: analysis.Report, plan: analysis.Plan) -> None:
     counted = "counted" if report.count_input else "not counted"
     print(
         f"Bytes at {report.bytes_per_element} per element; the input is {counted} as"
-        " working memory.\nstep, alive: when the plan below runs the layer, and how many"
-        " bytes of its arena are in use then.\nnonzero = model_size_nonzero: weights that"
+        " working memory.\nstep, alive: when the plan below runs the layer, and the"
+        " bytes of its arena in use then.\nnonzero = model_size_nonzero: weights that"
         " are not zero, sparse indices not counted; dense = model_size_dense."
     )
     if not report.weights_known:
