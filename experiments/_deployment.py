@@ -203,10 +203,10 @@ def _check_out(out: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _staged(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder beside ``out`` that takes its place at the end, if all went well."""
+    """A folder near ``out`` that takes its place at the end, if all went well."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        stage = pathlib.Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        near = next(p for p in out.absolute().parents if p.exists())
+        stage = pathlib.Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=near))
     except OSError as error:
         raise _cli.UsageError(
             f"--out={out} cannot be written: {error.strerror or error}; choose another "
@@ -216,6 +216,7 @@ def _staged(out: pathlib.Path) -> Iterator[pathlib.Path]:
         made = stage / "firmware"
         made.mkdir()
         yield made
+        out.parent.mkdir(parents=True, exist_ok=True)
         if out.exists():
             os.replace(out, stage / "old")
         os.replace(made, out)
