@@ -83,8 +83,9 @@ def _part(program: analysis.Program, images: np.ndarray) -> dict[str, np.ndarray
             values[program.storage(n)].reshape(count, *program.tensors[n].shape[1:])
             for n in operation.inputs
         ]
-        low, high = clamp(operation)
-        result = np.clip(_raw(program, operation, inputs), low, high)
+        # Callers look for infinities: a warning would say less.
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = np.clip(_raw(program, operation, inputs), *clamp(operation))
         shape = program.tensors[operation.output].shape[1:]
         values[operation.output] = result.astype(np.float32).reshape(count, *shape)
     return values
