@@ -2,32 +2,32 @@
 
 For every format there is one function ``dot_FORMAT``. It adds up the products of the
 next row of weights with a window of inputs and leaves the cursor at the row after it.
-All that it keeps is the cursor; flash is read with the macro ``SPJAX_BYTE(address)``.
-It relies on these names, which `spjax.deploy.emit` writes before it::
+All that it keeps is the cursor. It relies on these names, which `spjax.deploy.emit`
+writes before it::
 
     spjax_count    unsigned integer that counts the weights of any layer
     spjax_cursor   {spjax_count value, index, skip}: where the next row begins
-    spjax_layer    taps, depth: a row holds `taps` times `depth` weights
+    spjax_layer    in flash. taps, depth: a row holds `taps` times `depth` weights
                    values, index: the tables; padding: the input's zero point
     tap            for each tap the address of its inputs, or 0 in the padding
+    BYTE(address), GET8, GET_INT8, GET_COUNT, GET_TABLE(member)
+                   a byte of flash; a number or an address that lies in flash
 
 A tap outside of the map counts as inputs that equal the zero point, which is what the
 bias expects (`spjax.deploy.emit` has folded the zero point into it).
+
+The texts have holes. OPEN, NEXT and CLOSE find, read and leave the stored values: by a
+running address where a value is a byte, by number where it is less. FIELD reads an
+index field.
 """
 
 from spjax.deploy.codecs.encoded import Format
 
 _READERS = {
-    "int8": """\
-/* Value i of a table of bytes. */
-static int8_t value_int8(const uint8_t *table, spjax_count i) {
-  return (int8_t)SPJAX_BYTE(table + i);
-}
-""",
     "int4": """\
 /* Value i of a table of 4-bit numbers, two to a byte, the low half first. */
 static int8_t value_int4(const uint8_t *table, spjax_count i) {
-  uint8_t byte = SPJAX_BYTE(table + i / 2);
+  uint8_t byte = BYTE(table + i / 2);
   uint8_t code = (i & 1) ? (uint8_t)(byte >> 4) : (uint8_t)(byte & 15);
   return (int8_t)((int8_t)(code ^ 8) - 8);
 }
@@ -35,69 +35,50 @@ static int8_t value_int4(const uint8_t *table, spjax_count i) {
     "int2": """\
 /* Value i of a table of 2-bit codes, which mean -3, -1, 1 and 3. */
 static int8_t value_int2(const uint8_t *table, spjax_count i) {
-  uint8_t code = (uint8_t)(SPJAX_BYTE(table + i / 4) >> 2 * (i & 3)) & 3;
-  return (int8_t)(2 * code - 3);
+  uint8_t byte = BYTE(table + i / 4);
+  uint8_t code = (uint8_t)((i & 2) ? byte >> 4 : byte);
+  if (i & 1) code >>= 2;
+  return (int8_t)(2 * (code & 3) - 3);
 }
 """,
     "sign": """\
 /* Value i of a table of bits, which mean -1 and 1. */
 static int8_t value_sign(const uint8_t *table, spjax_count i) {
-  uint8_t byte = SPJAX_BYTE(table + i / 8);
-  return (byte >> (i & 7)) & 1 ? 1 : -1;
+  return (BYTE(table + i / 8) >> (i & 7)) & 1 ? 1 : -1;
 }
 """,
     "gap2": """\
-/* The next gap: 2-bit fields up to the first one that is not 3. */
-static spjax_count gap2(const spjax_layer *layer, spjax_cursor *at) {
-  spjax_count gap = 0;
-  uint8_t field;
-  do {
-    field = (uint8_t)(SPJAX_BYTE(layer->index + at->index / 4) >>
-                      2 * (at->index & 3)) & 3;
-    ++at->index;
-    gap += field;
-  } while (field == 3);
-  return gap;
+/* Field i of a table of 2-bit numbers. */
+static uint8_t gap2(const uint8_t *table, spjax_count i) {
+  uint8_t byte = BYTE(table + i / 4);
+  if (i & 2) byte >>= 4;
+  if (i & 1) byte >>= 2;
+  return byte & 3;
 }
 """,
     "gap4": """\
-/* The next gap: 4-bit fields up to the first one that is not 15. */
-static spjax_count gap4(const spjax_layer *layer, spjax_cursor *at) {
-  spjax_count gap = 0;
-  uint8_t field;
-  do {
-    field = SPJAX_BYTE(layer->index + at->index / 2);
-    field = (at->index & 1) ? (uint8_t)(field >> 4) : (uint8_t)(field & 15);
-    ++at->index;
-    gap += field;
-  } while (field == 15);
-  return gap;
+/* Field i of a table of 4-bit numbers. */
+static uint8_t gap4(const uint8_t *table, spjax_count i) {
+  uint8_t byte = BYTE(table + i / 2);
+  return (i & 1) ? (uint8_t)(byte >> 4) : (uint8_t)(byte & 15);
 }
 """,
     "gap8": """\
-/* The next gap: bytes up to the first one that is not 255. */
-static spjax_count gap8(const spjax_layer *layer, spjax_cursor *at) {
-  spjax_count gap = 0;
-  uint8_t field;
-  do {
-    field = SPJAX_BYTE(layer->index + at->index);
-    ++at->index;
-    gap += field;
-  } while (field == 255);
-  return gap;
+/* Field i of a table of bytes. */
+static uint8_t gap8(const uint8_t *table, spjax_count i) {
+  return BYTE(table + i);
 }
 """,
     "column8": """\
-/* The next field of an index of bytes. */
-static uint8_t column8(const spjax_layer *layer, spjax_cursor *at) {
-  return SPJAX_BYTE(layer->index + at->index++);
+/* Field i of a table of bytes. */
+static uint16_t column8(const uint8_t *table, spjax_count i) {
+  return BYTE(table + i);
 }
 """,
     "column16": """\
-/* The next field of an index of 16-bit numbers, low byte first. */
-static uint16_t column16(const spjax_layer *layer, spjax_cursor *at) {
-  const uint8_t *field = layer->index + 2 * at->index++;
-  return (uint16_t)(SPJAX_BYTE(field) | SPJAX_BYTE(field + 1) << 8);
+/* Field i of a table of 16-bit numbers, low byte first. */
+static uint16_t column16(const uint8_t *table, spjax_count i) {
+  return (uint16_t)(BYTE(table + 2 * i) | BYTE(table + 2 * i + 1) << 8);
 }
 """,
 }
@@ -105,6 +86,8 @@ static uint16_t column16(const spjax_layer *layer, spjax_cursor *at) {
 _SIGNATURE = """\
 static int32_t dot_NAME(const spjax_layer *layer, spjax_cursor *at,
                         const int8_t *const *tap, uint16_t base) {
+  spjax_count depth = GET_COUNT(layer->depth);
+  int32_t sum = 0;
 """
 
 _DENSE = (
@@ -113,20 +96,22 @@ _DENSE = (
 """
     + _SIGNATURE
     + """\
-  int32_t sum = 0;
-  spjax_count value = at->value;
-  for (uint8_t t = 0; t < layer->taps; ++t) {
-    const int8_t *x = tap[t];
-    if (x == 0) {
-      for (spjax_count c = layer->depth; c; --c)
-        sum += (int16_t)layer->padding * READ(layer->values, value++);
-    } else {
+  uint8_t taps = GET8(layer->taps);
+  OPEN
+  do {
+    const int8_t *x = *tap++;
+    spjax_count c = depth;
+    if (x) {
       x += base;
-      for (spjax_count c = layer->depth; c; --c)
-        sum += (int16_t)*x++ * READ(layer->values, value++);
+      do sum += (int16_t)*x++ * NEXT;
+      while (--c);
+    } else {
+      int8_t padding = GET_INT8(layer->padding);
+      do sum += (int16_t)padding * NEXT;
+      while (--c);
     }
-  }
-  at->value = value;
+  } while (--taps);
+  CLOSE
   return sum;
 }
 """
@@ -139,21 +124,30 @@ _TERNARY = (
 """
     + _SIGNATURE
     + """\
-  int32_t sum = 0;
-  for (uint8_t t = 0; t < layer->taps; ++t) {
-    for (spjax_count c = 0; c < layer->depth; ++c) {
-      int8_t x = tap[t] ? tap[t][base + c] : layer->padding;
-      if (at->skip == 0) {
-        at->index = SPJAX_BYTE(layer->values + at->value);
+  const uint8_t *value = GET_TABLE(layer->values) + at->value;
+  int8_t padding = GET_INT8(layer->padding);
+  uint8_t taps = GET8(layer->taps);
+  uint8_t rest = (uint8_t)at->index, left = (uint8_t)at->skip;
+  do {
+    const int8_t *place = *tap++;
+    for (spjax_count c = 0; c < depth; ++c) {
+      int8_t x = place ? place[base + c] : padding;
+      if (left == 0) {
+        rest = BYTE(value++);
         ++at->value;
-        at->skip = 5;
+        left = 5;
       }
-      uint16_t digits = (uint16_t)(at->index * 3);
-      at->index = digits & 255;
-      --at->skip;
-      sum += digits >= 512 ? x : digits >= 256 ? 0 : -x;
+      uint16_t digits = (uint16_t)(rest * 3u);
+      rest = (uint8_t)digits;
+      --left;
+      if (digits >= 512)
+        sum += x;
+      else if (digits < 256)
+        sum -= x;
     }
-  }
+  } while (--taps);
+  at->index = rest;
+  at->skip = left;
   return sum;
 }
 """
@@ -165,23 +159,29 @@ _BITMAP = (
 """
     + _SIGNATURE
     + """\
-  int32_t sum = 0;
-  spjax_count place = at->index, value = at->value;
-  uint8_t bits = 0;
-  if (place & 7) bits = (uint8_t)(SPJAX_BYTE(layer->index + place / 8) >> (place & 7));
-  for (uint8_t t = 0; t < layer->taps; ++t) {
-    const int8_t *x = tap[t];
-    for (spjax_count c = 0; c < layer->depth; ++c) {
-      if ((place & 7) == 0) bits = SPJAX_BYTE(layer->index + place / 8);
-      if (bits & 1)
-        sum += (int16_t)(x ? x[base + c] : layer->padding) *
-               READ(layer->values, value++);
+  const uint8_t *index = GET_TABLE(layer->index) + at->index / 8;
+  int8_t padding = GET_INT8(layer->padding);
+  uint8_t taps = GET8(layer->taps);
+  uint8_t bits = 0, left = (uint8_t)(-at->index & 7);
+  OPEN
+  at->index += taps * depth;
+  if (left) bits = (uint8_t)(BYTE(index++) >> (8 - left));
+  do {
+    const int8_t *x = *tap++;
+    spjax_count c = depth;
+    if (x) x += base;
+    do {
+      if (left == 0) {
+        bits = BYTE(index++);
+        left = 8;
+      }
+      if (bits & 1) sum += (int16_t)(x ? *x : padding) * NEXT;
+      if (x) ++x;
       bits >>= 1;
-      ++place;
-    }
-  }
-  at->index = place;
-  at->value = value;
+      --left;
+    } while (--c);
+  } while (--taps);
+  CLOSE
   return sum;
 }
 """
@@ -193,21 +193,29 @@ _GAPS = (
 """
     + _SIGNATURE
     + """\
-  int32_t sum = 0;
-  spjax_count c = at->skip;
-  uint8_t t = 0;
+  const uint8_t *index = GET_TABLE(layer->index);
+  int8_t padding = GET_INT8(layer->padding);
+  uint8_t taps = GET8(layer->taps);
+  spjax_count c = at->skip, place = at->index;
+  OPEN
   for (;;) {
-    while (c >= layer->depth) {
-      c -= layer->depth;
-      if (++t == layer->taps) {
+    uint8_t field;
+    while (c >= depth) {
+      c -= depth;
+      ++tap;
+      if (--taps == 0) {
         at->skip = c;
+        at->index = place;
+        CLOSE
         return sum;
       }
     }
-    sum += (int16_t)(tap[t] ? tap[t][base + c] : layer->padding) *
-           READ(layer->values, at->value);
-    ++at->value;
-    c += 1 + GAP(layer, at);
+    sum += (int16_t)(*tap ? (*tap)[base + c] : padding) * NEXT;
+    do {
+      field = FIELD(index, place++);
+      c += field;
+    } while (field == ESCAPE);
+    ++c;
   }
 }
 """
@@ -219,19 +227,22 @@ _CSR = (
 """
     + _SIGNATURE
     + """\
-  int32_t sum = 0;
-  uint16_t first = 0; /* column of the tap's first weight */
-  for (uint16_t left = COLUMN(layer, at); left; --left) {
-    uint16_t c = (uint16_t)(COLUMN(layer, at) - first);
-    while (c >= layer->depth) {
-      c = (uint16_t)(c - layer->depth);
-      first = (uint16_t)(first + layer->depth);
+  const uint8_t *index = GET_TABLE(layer->index);
+  int8_t padding = GET_INT8(layer->padding);
+  spjax_count first = 0, place = at->index; /* first: column where the tap begins */
+  uint16_t left = FIELD(index, place++);
+  OPEN
+  for (; left; --left) {
+    spjax_count c = (spjax_count)(FIELD(index, place++) - first);
+    while (c >= depth) {
+      c -= depth;
+      first += depth;
       ++tap;
     }
-    sum += (int16_t)(*tap ? (*tap)[base + c] : layer->padding) *
-           READ(layer->values, at->value);
-    ++at->value;
+    sum += (int16_t)(*tap ? (*tap)[base + c] : padding) * NEXT;
   }
+  at->index = place;
+  CLOSE
   return sum;
 }
 """
@@ -239,12 +250,24 @@ _CSR = (
 
 _DOTS = {"dense": _DENSE, "bitmap": _BITMAP, "gaps": _GAPS, "csr": _CSR}
 
+# OPEN, NEXT, CLOSE: of bytes, and of what is less than a byte.
+_BY_ADDRESS = (
+    "const uint8_t *value = GET_TABLE(layer->values) + at->value;",
+    "(int8_t)BYTE(value++)",
+    "at->value = (spjax_count)(value - GET_TABLE(layer->values));",
+)
+_BY_NUMBER = (
+    "const uint8_t *values = GET_TABLE(layer->values);\n"
+    "  spjax_count value = at->value;",
+    "READ(values, value++)",
+    "at->value = value;",
+)
+
 
 def c_reader_names(form: Format) -> tuple[str, ...]:
     """Names of the functions that a format's ``dot`` calls, for `c_reader`."""
-    index = {"gaps": f"gap{form.index_bits}", "csr": f"column{form.index_bits}"}
-    names = () if form.values == "ternary" else (form.values,)
-    return names + ((index[form.codec],) if form.codec in index else ())
+    names = (form.values,) if form.values in _READERS else ()
+    return names + ((_field(form),) if form.index_bits else ())
 
 
 def c_reader(name: str) -> str:
@@ -255,13 +278,26 @@ def c_reader(name: str) -> str:
 def c_dot(form: Format) -> str:
     """The C function ``dot_FORMAT``: its text, without the readers that it calls."""
     text = _TERNARY if form.values == "ternary" else _DOTS[form.codec]
+    access = _BY_ADDRESS if form.values == "int8" else _BY_NUMBER
+    for hole, filling in zip(("OPEN", "NEXT", "CLOSE"), access, strict=True):
+        text = text.replace(hole, filling)
     text = text.replace("NAME", form.name).replace("READ(", f"value_{form.values}(")
-    text = text.replace("GAP(", f"gap{form.index_bits}(")
-    return text.replace("COLUMN(", f"column{form.index_bits}(")
+    text = text.replace("ESCAPE", str((1 << form.index_bits) - 1))
+    return text.replace("FIELD(", f"{_field(form)}(")
 
 
 def c_start(form: Format) -> str:
-    """The C statement that brings the zeroed cursor ``at`` to the first row, or ""."""
+    """C statements that bring the zeroed cursor ``*at`` to the first row, or ""."""
     if form.codec != "gaps":
         return ""
-    return f"at.skip = gap{form.index_bits}(layer, &at);"
+    field, escape = _field(form), (1 << form.index_bits) - 1
+    return (
+        "do {\n"
+        f"  field = {field}(GET_TABLE(layer->index), at->index++);\n"
+        "  at->skip += field;\n"
+        f"}} while (field == {escape});"
+    )
+
+
+def _field(form: Format) -> str:
+    return {"gaps": "gap", "csr": "column"}.get(form.codec, "") + str(form.index_bits)

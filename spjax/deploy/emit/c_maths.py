@@ -41,35 +41,28 @@ static int8_t clamp(int32_t value, int8_t minimum, int8_t maximum) {
 FINISH = """\
 /* From the sum of one output to its int8 value. */
 static int8_t finish(const spjax_layer *layer, uint16_t output, int32_t sum) {
-  sum = scaled(sum + SPJAX_LONG(layer->bias + output),
-               SPJAX_LONG(layer->multiplier + output),
-               SPJAX_BYTE(layer->shift + output));
-  return clamp(layer->zero + sum, layer->minimum, layer->maximum);
+  const int32_t *bias = GET_LONGS(layer->bias);
+  const int32_t *multiplier = GET_LONGS(layer->multiplier);
+  sum = scaled(sum + LONG(bias + output), LONG(multiplier + output),
+               BYTE(GET_TABLE(layer->shift) + output));
+  return clamp(GET_INT8(layer->zero) + sum, GET_INT8(layer->minimum),
+               GET_INT8(layer->maximum));
 }
 """
 
 ADD = """\
-/* Elementwise sum of two maps; the output may lie over an input. */
-typedef struct {
-#ifdef SPJAX_TRACE
-  uint16_t operation;
-#endif
-  int8_t zero_a, zero_b, zero;
-  uint8_t shift_a, shift_b, shift;
-  int32_t multiplier_a, multiplier_b, multiplier;
-  int8_t minimum, maximum;
-} spjax_sum;
-
-static void add(spjax_sum sum, const int8_t *a, const int8_t *b, int8_t *to,
+/* An elementwise sum; the output may lie over an input. */
+static void add(const spjax_sum *sum, const int8_t *a, const int8_t *b, int8_t *to,
                 spjax_count count) {
   for (spjax_count i = 0; i < count; ++i) {
-    int32_t x = (int32_t)(a[i] - sum.zero_a) * ((int32_t)1 << 20);
-    int32_t y = (int32_t)(b[i] - sum.zero_b) * ((int32_t)1 << 20);
-    x = scaled(x, sum.multiplier_a, sum.shift_a);
-    y = scaled(y, sum.multiplier_b, sum.shift_b);
-    x = sum.zero + scaled(x + y, sum.multiplier, sum.shift);
-    to[i] = clamp(x, sum.minimum, sum.maximum);
-    SPJAX_SEEN(&sum, i, to[i]);
+    int32_t x = (int32_t)(a[i] - GET_INT8(sum->zero_a)) * ((int32_t)1 << 20);
+    int32_t y = (int32_t)(b[i] - GET_INT8(sum->zero_b)) * ((int32_t)1 << 20);
+    x = scaled(x, GET32(sum->multiplier_a), GET8(sum->shift_a));
+    y = scaled(y, GET32(sum->multiplier_b), GET8(sum->shift_b));
+    x = scaled(x + y, GET32(sum->multiplier), GET8(sum->shift));
+    to[i] = clamp(GET_INT8(sum->zero) + x, GET_INT8(sum->minimum),
+                  GET_INT8(sum->maximum));
+    SEEN(sum, i, to[i]);
   }
 }
 """

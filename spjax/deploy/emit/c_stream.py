@@ -8,53 +8,9 @@ analyser's simulation pulls pixels, without recursion.
 
 Channel streaming runs all operations of a chain for one channel, through planes of one
 channel each, before the next one begins (`spjax.analysis.channels`).
+
+Words between ``@`` are holes that `spjax.deploy.emit.functions` fills or removes.
 """
-
-UNIT_TYPES = """\
-/* A step of a streamed chain. */
-typedef struct {
-  uint8_t role;
-  uint8_t layer;         /* of its window */
-  uint8_t pool;          /* of the pooling formed on top of it */
-  int8_t *place;         /* its ring, its output, or its sums */
-  uint16_t pixels;       /* of the ring, or of the whole output */
-  uint16_t channels;
-  uint16_t rows, columns; /* of what it computes */
-  const uint8_t *wanted; /* a bit for each row, then for each column: whether anything
-                            reads it; 0 if all of them are */
-} spjax_unit;
-
-enum {
-  SPJAX_TAKES,   /* pixels as they are */
-  SPJAX_WINDOW,  /* the values of its layer */
-  SPJAX_POOLED,  /* the pooling's values, those of its layer on the fly */
-  SPJAX_SUMS     /* every pixel at once into sums of 32 bits */
-};
-
-/* How far a unit is. */
-typedef struct {
-  uint16_t row, column; /* of the pixel that comes next */
-  uint16_t next;        /* its number; SPJAX_DONE if there is none */
-  uint16_t need;        /* last pixel of its input that it reads */
-} spjax_progress;
-
-#define SPJAX_DONE 0xffff
-
-/* What a chain takes in: a map, or pixels from outside as they come. */
-typedef struct {
-  spjax_map map;
-  spjax_read read; /* 0 if the map is in memory */
-  void *context;
-  uint16_t taken; /* pixels read so far */
-  spjax_cursor weights; /* of a dense layer at the end */
-} spjax_feed;
-"""
-
-SUM_DENSE = "    sum += dot(layer, weights, &pixel, 0);"
-SUM_POOL = "    sum = take(layer, sum, pixel[o]);"
-RESULT_DENSE = "    to[o] = finish(layer, o, sum);"
-RESULT_POOL = """\
-    to[o] = pool_result(layer, sum, (uint16_t)(layer->height * layer->width));"""
 
 SUMS = """\
 /* 32-bit sums at any address. */
@@ -75,7 +31,8 @@ SUM_PIXEL = """\
    the whole map. */
 static void sum_pixel(const spjax_layer *layer, spjax_cursor *weights,
                       const int8_t *pixel, int8_t *sums) {
-  for (uint16_t o = 0; o < layer->outputs; ++o, sums += 4) {
+  uint16_t outputs = GET16(layer->outputs);
+  for (uint16_t o = 0; o < outputs; ++o, sums += 4) {
     int32_t sum = sum_at(sums);
 @BODY@
     put_sum(sums, sum);
@@ -83,21 +40,28 @@ static void sum_pixel(const spjax_layer *layer, spjax_cursor *weights,
 }
 
 static void clear_sums(const spjax_layer *layer, int8_t *sums) {
+  uint16_t outputs = GET16(layer->outputs);
   int32_t start = @START@;
-  for (uint16_t o = 0; o < layer->outputs; ++o) put_sum(sums + 4 * o, start);
+  for (uint16_t o = 0; o < outputs; ++o) put_sum(sums + 4 * o, start);
 }
 
 /* From sums to outputs, which may lie over the sums' start. */
-static void finish_sums(uint8_t number, const int8_t *sums, int8_t *to) {
-  spjax_layer copy;
-  const spjax_layer *layer = layer_at(number, &copy);
-  for (uint16_t o = 0; o < layer->outputs; ++o, sums += 4) {
+static void finish_sums(const spjax_layer *layer, const int8_t *sums, int8_t *to) {
+  uint16_t outputs = GET16(layer->outputs);
+  for (uint16_t o = 0; o < outputs; ++o, sums += 4) {
     int32_t sum = sum_at(sums);
 @RESULT@
-    SPJAX_SEEN(layer, o, to[o]);
+    SEEN(layer, o, to[o]);
   }
 }
 """
+
+SUM_DENSE = "    sum += dot(layer, weights, &pixel, 0);"
+SUM_POOL = "    sum = take(layer, sum, pixel[o]);"
+RESULT_DENSE = "    to[o] = finish(layer, o, sum);"
+RESULT_POOL = """\
+    to[o] = pool_result(layer, sum,
+                        (uint16_t)(GET16(layer->height) * GET16(layer->width)));"""
 
 ADVANCE = """\
 /* Last position along one axis that a window reads. */
@@ -108,97 +72,123 @@ static uint16_t last_read(uint16_t position, uint8_t step, uint8_t before,
 }
 
 static uint8_t bit(const uint8_t *bits, uint16_t i) {
-  return (SPJAX_BYTE(bits + i / 8) >> (i & 7)) & 1;
+  return (BYTE(bits + i / 8) >> (i & 7)) & 1;
 }
 
-/* Brings a unit to its next pixel, the present one included, that is wanted. */
+/* Brings a unit to its next pixel that is wanted, the present one included. */
 static void seek(const spjax_unit *unit, spjax_progress *at) {
-  uint16_t row, column;
-  spjax_layer copy;
-  const spjax_layer *layer;
+  uint16_t rows = GET16(unit->rows), columns = GET16(unit->columns);
+  const uint8_t *wanted = GET_TABLE(unit->wanted);
   for (;; ++at->column) {
-    if (at->column == unit->columns) {
+    if (at->column == columns) {
       at->column = 0;
       ++at->row;
     }
-    if (at->row == unit->rows) {
+    if (at->row == rows) {
       at->next = SPJAX_DONE;
       return;
     }
-    if (unit->wanted == 0) break;
-    if (bit(unit->wanted, at->row) && bit(unit->wanted, unit->rows + at->column)) break;
+    if (wanted == 0) break;
+    if (bit(wanted, at->row) && bit(wanted, (uint16_t)(rows + at->column))) break;
   }
-  row = at->row;
-  column = at->column;
-  at->need = at->next = (uint16_t)(row * unit->columns + column);
-  if (unit->role == SPJAX_TAKES || unit->role == SPJAX_SUMS) return;
-  if (unit->role == SPJAX_POOLED) {
-    layer = layer_at(unit->pool, &copy);
-    row = last_read(row, layer->down, layer->top, layer->high - 1, layer->height);
-    column = last_read(column, layer->across, layer->left, layer->wide - 1,
-                       layer->width);
+  at->next = (uint16_t)(at->row * columns + at->column);
+}
+
+/* The last pixel of its input that a unit reads for its next one. */
+static void look_ahead(const spjax_unit *unit, spjax_progress *at) {
+  const spjax_layer *layer = GET_LAYER(unit->layer);
+  uint16_t row = at->row, column = at->column;
+  uint8_t role = GET8(unit->role);
+  at->need = at->next;
+  if (role == SPJAX_TAKES || role == SPJAX_SUMS) return;
+  if (role == SPJAX_POOLED || role == SPJAX_GROWN) {
+    const spjax_layer *pool = GET_LAYER(unit->pool);
+    row = last_read(row, GET8(pool->down), GET8(pool->top), GET8(pool->high) - 1,
+                    GET16(pool->height));
+    column = last_read(column, GET8(pool->across), GET8(pool->left),
+                       GET8(pool->wide) - 1, GET16(pool->width));
   }
-  layer = layer_at(unit->layer, &copy);
-  row = last_read(row, layer->down, layer->top,
-                  (layer->high - 1) * layer->apart_down, layer->height);
-  column = last_read(column, layer->across, layer->left,
-                     (layer->wide - 1) * layer->apart_across, layer->width);
-  at->need = (uint16_t)(row * layer->width + column);
+  row = last_read(row, GET8(layer->down), GET8(layer->top),
+                  (GET8(layer->high) - 1) * GET8(layer->apart_down),
+                  GET16(layer->height));
+  column = last_read(column, GET8(layer->across), GET8(layer->left),
+                     (GET8(layer->wide) - 1) * GET8(layer->apart_across),
+                     GET16(layer->width));
+  at->need = (uint16_t)(row * GET16(layer->width) + column);
+}
+"""
+
+TAKE_PIXEL = """\
+/* The ring or the output of a unit. */
+static void ring_of(const spjax_unit *unit, spjax_map *ring) {
+  ring->base = GET_PLACE(unit->place);
+  ring->pixels = GET16(unit->pixels);
+  ring->channels = GET16(unit->channels);
+}
+
+/* Brings a pixel in as it is. */
+static int take_pixel(int8_t *to, uint16_t pixel, spjax_feed *feed) {
+  if (feed->read == 0) {
+    const int8_t *from = feed->map.base + place_of(&feed->map, pixel);
+    for (uint16_t c = feed->map.channels; c; --c) *to++ = *from++;
+    return 0;
+  }
+  for (; feed->taken <= pixel; ++feed->taken) /* also those that nothing reads */
+    if (feed->read(feed->context, to, feed->map.channels)) return -1;
+  return 0;
 }
 """
 
 STEP = """\
-/* The place of a pixel that is taken as it is. */
-static int take_pixel(const spjax_unit *unit, uint16_t pixel, spjax_feed *feed) {
-  spjax_map ring = {unit->place, unit->pixels, unit->channels};
-  int8_t *to = unit->place + place_of(&ring, pixel);
-  if (feed->read == 0) {
-    const int8_t *from = feed->map.base + place_of(&feed->map, pixel);
-    for (uint16_t c = 0; c < unit->channels; ++c) to[c] = from[c];
-    return 0;
-  }
-  for (; feed->taken <= pixel; ++feed->taken) /* also those that nothing reads */
-    if (feed->read(feed->context, to, unit->channels)) return -1;
-  return 0;
-}
-
 /* Computes the next pixel of a unit from its input. */
-static int step(const spjax_unit *unit, const spjax_progress *at, const spjax_map *from,
+static int step(const spjax_unit *unit, uint8_t first, const spjax_progress *at,
                 spjax_feed *feed) {
-  spjax_map ring = {unit->place, unit->pixels, unit->channels};
-  spjax_layer copy;
-  const spjax_layer *layer;
-  int8_t *to;
-  if (unit->role == SPJAX_TAKES) return take_pixel(unit, at->next, feed);
-  layer = layer_at(unit->layer, &copy);
+  const spjax_layer *layer = GET_LAYER(unit->layer);
+  int8_t *to = GET_PLACE(unit->place);
+  uint8_t role = GET8(unit->role);
+  spjax_map map;
+  ring_of(unit, &map);
 @SUMS@
-  to = unit->place + place_of(&ring, at->next);
-@CASES@
+  to += place_of(&map, at->next);
+  if (role == SPJAX_TAKES) return take_pixel(to, at->next, feed);
+@FROM@
+@GROWN@
+@POOLED@
+@CONV@
+@POOL@
   return 0;
 }
 """
 
+# What the unit reads: the ring of the unit before, or the chain's input.
+FROM = """\
+  if (first)
+    map = feed->map;
+  else
+    ring_of(unit - 1, &map);"""
+
 SUMS_CASE = """\
-  if (unit->role == SPJAX_SUMS) {
-    sum_pixel(layer, &feed->weights, from->base + place_of(from, at->next),
-              unit->place);
+  if (role == SPJAX_SUMS) {
+    ring_of(unit - 1, &map);
+    sum_pixel(layer, &feed->weights, map.base + place_of(&map, at->next), to);
     return 0;
   }"""
+
+GROWN_CASE = """\
+  if (role == SPJAX_GROWN)
+    grown_pixel(layer, GET_LAYER(unit->pool), &map, at->row, at->column, to);"""
 
 POOLED_CASE = """\
-  if (unit->role == SPJAX_POOLED) {
-    spjax_layer pool_copy;
-    pooled_pixel(layer, layer_at(unit->pool, &pool_copy), from, at->row, at->column, to,
-                 1);
-    return 0;
-  }"""
+  if (role == SPJAX_POOLED)
+    pooled_pixel(layer, GET_LAYER(unit->pool), &map, at->row, at->column, to);"""
 
 CONV_CASE = """\
-  if (layer->kind == SPJAX_LINEAR)
-    conv_pixel(layer, from, at->row, at->column, to, 0);"""
+  if (role == SPJAX_WINDOW && GET8(layer->kind) == SPJAX_LINEAR)
+    conv_pixel(layer, &map, at->row, at->column, to, 0);"""
 
 POOL_CASE = """\
-  if (layer->kind != SPJAX_LINEAR) pool_pixel(layer, from, at->row, at->column, to);"""
+  if (role == SPJAX_WINDOW && GET8(layer->kind) != SPJAX_LINEAR)
+    pool_pixel(layer, &map, at->row, at->column, to);"""
 
 STREAM = """\
 /* Runs a chain to its end. */
@@ -206,28 +196,18 @@ static int stream(const spjax_unit *units, uint8_t count, spjax_feed *feed) {
   spjax_progress at[SPJAX_UNITS];
   uint8_t last = (uint8_t)(count - 1), u;
   for (u = 0; u < count; ++u) {
-    spjax_unit copy;
-    const spjax_unit *unit = unit_at(units + u, &copy);
     at[u].row = at[u].column = 0;
-    seek(unit, &at[u]);
+    seek(units + u, &at[u]);
+    look_ahead(units + u, &at[u]);
 @PREPARE@
   }
   u = last;
   while (at[last].next != SPJAX_DONE) {
-    spjax_unit copy, before;
-    const spjax_unit *unit;
-    spjax_map from = feed->map;
     while (u > 0 && at[u - 1].next <= at[u].need) --u; /* wait for the one before */
-    unit = unit_at(units + u, &copy);
-    if (u > 0) {
-      const spjax_unit *input = unit_at(units + u - 1, &before);
-      from.base = input->place;
-      from.pixels = input->pixels;
-      from.channels = input->channels;
-    }
-    if (step(unit, &at[u], &from, feed)) return -1;
+    if (step(units + u, u == 0, &at[u], feed)) return -1;
     ++at[u].column;
-    seek(unit, &at[u]);
+    seek(units + u, &at[u]);
+    look_ahead(units + u, &at[u]);
     if (u < last) ++u;
   }
 @DRAIN@
@@ -236,79 +216,32 @@ static int stream(const spjax_unit *units, uint8_t count, spjax_feed *feed) {
 """
 
 PREPARE_SUMS = """\
-    if (unit->role == SPJAX_SUMS) {
-      spjax_layer layer_copy;
-      const spjax_layer *layer = layer_at(unit->layer, &layer_copy);
-      feed->weights = @FIRST@;
-      clear_sums(layer, unit->place);
+    if (GET8(units[u].role) == SPJAX_SUMS) {
+@FIRST@
+      clear_sums(GET_LAYER(units[u].layer), GET_PLACE(units[u].place));
     }"""
 
 DRAIN = """\
-  if (feed->read) { /* what is left of the image */
-    spjax_unit copy;
-    const spjax_unit *unit = unit_at(units, &copy);
-    uint16_t end = (uint16_t)(unit->rows * unit->columns);
-    if (end && take_pixel(unit, (uint16_t)(end - 1), feed)) return -1;
-  }"""
-
-UNIT_AT = """\
-/* A unit's description; on AVR it is copied out of flash first. */
-static const spjax_unit *unit_at(const spjax_unit *unit, spjax_unit *copy) {
-#ifdef __AVR__
-  memcpy_P(copy, unit, sizeof *copy);
-  return copy;
-#else
-  (void)copy;
-  return unit;
-#endif
-}
-"""
-
-PLANE_TYPE = """\
-/* A step of a chain that runs channel by channel. */
-typedef struct {
-  uint8_t layer;
-  int8_t *place; /* one channel of what it computes; 0 for the chain's output */
-} spjax_plane;
-"""
-
-PLANE_AT = """\
-/* A step's description; on AVR it is copied out of flash first. */
-static const spjax_plane *plane_at(const spjax_plane *plane, spjax_plane *copy) {
-#ifdef __AVR__
-  memcpy_P(copy, plane, sizeof *copy);
-  return copy;
-#else
-  (void)copy;
-  return plane;
-#endif
-}
-"""
+  if (feed->read) /* what is left of the image */
+    return take_pixel(GET_PLACE(units->place), (uint16_t)(feed->map.pixels - 1),
+                      feed);"""
 
 CHANNELS = """\
 /* Runs a chain channel by channel: all its steps for one channel, then the next. */
 static void by_channels(const spjax_plane *planes, uint8_t count, const int8_t *input,
                         uint16_t input_channels, int8_t *to) {
   spjax_cursor at[SPJAX_PLANES];
-  spjax_plane plane_copy;
-  spjax_layer copy;
-  uint16_t channels = 1;
-  for (uint8_t i = 0; i < count; ++i) {
-    const spjax_layer *layer =
-        layer_at(plane_at(planes + i, &plane_copy)->layer, &copy);
-    at[i] = @FIRST@;
-    channels = layer->outputs;
-  }
+  uint16_t channels = GET16(GET_LAYER(planes[count - 1].layer)->outputs);
+@FIRST@
   for (uint16_t channel = 0; channel < channels; ++channel) {
     spjax_map from = {input, 0, input_channels};
     for (uint8_t i = 0; i < count; ++i) {
-      const spjax_plane *plane = plane_at(planes + i, &plane_copy);
-      const spjax_layer *layer = layer_at(plane->layer, &copy);
-      int8_t *out = plane->place ? plane->place : to + channel;
-      uint16_t step = plane->place ? 1 : channels;
-      uint16_t base = i ? 0 : (uint16_t)(channel / layer->group * layer->depth);
+      const spjax_layer *layer = GET_LAYER(planes[i].layer);
+      int8_t *place = GET_PLACE(planes[i].place);
+      int8_t *out = place ? place : to + channel;
+      uint16_t step = place ? 1 : channels;
       uint16_t own = i ? 0 : channel;
-      from.pixels = (uint16_t)(layer->height * layer->width);
+      from.pixels = (uint16_t)(GET16(layer->height) * GET16(layer->width));
 @PLANE@
       from.base = out;
       from.channels = 1;
@@ -318,34 +251,36 @@ static void by_channels(const spjax_plane *planes, uint8_t count, const int8_t *
 """
 
 CONV_PLANE = """\
-/* One channel of a convolution, all pixels of it; the cursor moves to the next one. */
+/* One channel of a convolution, all pixels of it, from the input channels that its
+   own-th output sees; the cursor moves to the next one. */
 static void conv_plane(const spjax_layer *layer, const spjax_map *from,
-                       uint16_t channel, uint16_t base, spjax_cursor *at, int8_t *to,
+                       uint16_t channel, uint16_t own, spjax_cursor *at, int8_t *to,
                        uint16_t step) {
   const int8_t *tap[SPJAX_TAPS];
   spjax_cursor begin = *at;
-  for (uint16_t row = 0; row < layer->rows; ++row)
-    for (uint16_t column = 0; column < layer->columns; ++column) {
+  uint16_t base = (uint16_t)(own / GET16(layer->group) * GET_COUNT(layer->depth));
+  uint16_t rows = GET16(layer->rows), columns = GET16(layer->columns);
+  for (uint16_t row = 0; row < rows; ++row)
+    for (uint16_t column = 0; column < columns; ++column) {
       *at = begin;
       window(layer, from, row, column, tap);
       *to = finish(layer, channel, dot(layer, at, tap, base));
-      SPJAX_SEEN(layer, (row * layer->columns + column) * layer->outputs + channel,
-                 *to);
+      SEEN(layer, (row * columns + column) * GET16(layer->outputs) + channel, *to);
       to += step;
     }
 }
 """
 
 POOL_PLANE = """\
-/* One channel of a pooling, all pixels of it. */
+/* One channel of a pooling, all pixels of it, from the own-th channel of its input. */
 static void pool_plane(const spjax_layer *layer, const spjax_map *from,
                        uint16_t channel, uint16_t own, int8_t *to, uint16_t step) {
+  uint16_t rows = GET16(layer->rows), columns = GET16(layer->columns);
   (void)channel; /* for the trace only */
-  for (uint16_t row = 0; row < layer->rows; ++row)
-    for (uint16_t column = 0; column < layer->columns; ++column) {
+  for (uint16_t row = 0; row < rows; ++row)
+    for (uint16_t column = 0; column < columns; ++column) {
       *to = pool_value(layer, from, row, column, own);
-      SPJAX_SEEN(layer, (row * layer->columns + column) * layer->outputs + channel,
-                 *to);
+      SEEN(layer, (row * columns + column) * GET16(layer->outputs) + channel, *to);
       to += step;
     }
 }

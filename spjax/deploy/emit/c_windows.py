@@ -17,31 +17,32 @@ WINDOW = """\
 /* Addresses of the pixels under the window at (row, column); 0 in the padding. */
 static void window(const spjax_layer *layer, const spjax_map *from, uint16_t row,
                    uint16_t column, const int8_t **tap) {
+  uint8_t apart = GET8(layer->apart_across);
   spjax_count size = (spjax_count)((spjax_count)from->pixels * from->channels);
-  spjax_count step = (spjax_count)((spjax_count)layer->apart_across * from->channels);
-  int16_t y = (int16_t)(row * layer->down - layer->top);
-  int16_t left = (int16_t)(column * layer->across - layer->left);
-  for (uint8_t i = layer->high; i; --i) {
+  spjax_count step = (spjax_count)((spjax_count)apart * from->channels);
+  int16_t height = (int16_t)GET16(layer->height), width = (int16_t)GET16(layer->width);
+  int16_t y = (int16_t)(row * GET8(layer->down) - GET8(layer->top));
+  int16_t left = (int16_t)(column * GET8(layer->across) - GET8(layer->left));
+  for (uint8_t i = GET8(layer->high); i; --i) {
     int16_t x = left;
     spjax_count place = 0;
     uint8_t known = 0;
-    for (uint8_t j = layer->wide; j; --j) {
+    for (uint8_t j = GET8(layer->wide); j; --j) {
       *tap = 0;
-      if (y >= 0 && y < (int16_t)layer->height && x >= 0 &&
-          x < (int16_t)layer->width) {
+      if (y >= 0 && y < height && x >= 0 && x < width) {
         if (known) {
-          place = (spjax_count)(place + step);
-          if (place >= size) place = (spjax_count)(place - size);
+          place += step;
+          if (place >= size) place -= size;
         } else {
-          place = place_of(from, (uint16_t)((uint16_t)y * layer->width + (uint16_t)x));
+          place = place_of(from, (uint16_t)((uint16_t)y * (uint16_t)width + x));
           known = 1;
         }
         *tap = from->base + place;
       }
       ++tap;
-      x = (int16_t)(x + layer->apart_across);
+      x = (int16_t)(x + apart);
     }
-    y = (int16_t)(y + layer->apart_down);
+    y = (int16_t)(y + GET8(layer->apart_down));
   }
 }
 """
@@ -52,16 +53,18 @@ CONV_PIXEL = """\
 static void conv_pixel(const spjax_layer *layer, const spjax_map *from, uint16_t row,
                        uint16_t column, int8_t *to, uint8_t best) {
   const int8_t *tap[SPJAX_TAPS];
-  spjax_cursor at = first_row(layer);
-  uint16_t base = 0, left = layer->group;
+  spjax_cursor at;
+  uint16_t outputs = GET16(layer->outputs), group = GET16(layer->group);
+  uint16_t base = 0, left = group;
   window(layer, from, row, column, tap);
-  for (uint16_t o = 0; o < layer->outputs; ++o) {
+  first_row(layer, &at);
+  for (uint16_t o = 0; o < outputs; ++o, ++to) {
     int8_t value = finish(layer, o, dot(layer, &at, tap, base));
-    SPJAX_SEEN(layer, (row * layer->columns + column) * layer->outputs + o, value);
-    if (!best || value > to[o]) to[o] = value;
+    SEEN(layer, (row * GET16(layer->columns) + column) * outputs + o, value);
+    if (!best || value > *to) *to = value;
     if (--left == 0) {
-      base = (uint16_t)(base + layer->depth);
-      left = layer->group;
+      base += (uint16_t)GET_COUNT(layer->depth);
+      left = group;
     }
   }
 }
@@ -69,14 +72,15 @@ static void conv_pixel(const spjax_layer *layer, const spjax_map *from, uint16_t
 
 CONV = """\
 /* A convolution or a dense layer on a whole map. */
-static void conv(uint8_t number, const int8_t *input, uint16_t channels, int8_t *to) {
-  spjax_layer copy;
-  const spjax_layer *layer = layer_at(number, &copy);
-  spjax_map from = {input, (uint16_t)(layer->height * layer->width), channels};
-  for (uint16_t row = 0; row < layer->rows; ++row)
-    for (uint16_t column = 0; column < layer->columns; ++column) {
+static void conv(const spjax_layer *layer, const int8_t *input, uint16_t channels,
+                 int8_t *to) {
+  uint16_t rows = GET16(layer->rows), columns = GET16(layer->columns);
+  spjax_map from = {input, 0, channels};
+  from.pixels = (uint16_t)(GET16(layer->height) * GET16(layer->width));
+  for (uint16_t row = 0; row < rows; ++row)
+    for (uint16_t column = 0; column < columns; ++column) {
       conv_pixel(layer, &from, row, column, to, 0);
-      to += layer->outputs;
+      to += GET16(layer->outputs);
     }
 }
 """
@@ -87,17 +91,16 @@ typedef struct {
   uint16_t top, bottom, left, right; /* bottom and right are outside already */
 } spjax_area;
 
-static spjax_area area_of(const spjax_layer *pool, uint16_t row, uint16_t column) {
-  int16_t y = (int16_t)(row * pool->down - pool->top);
-  int16_t x = (int16_t)(column * pool->across - pool->left);
-  spjax_area area;
-  area.top = (uint16_t)(y < 0 ? 0 : y);
-  area.left = (uint16_t)(x < 0 ? 0 : x);
-  area.bottom = (uint16_t)(y + pool->high);
-  area.right = (uint16_t)(x + pool->wide);
-  if (area.bottom > pool->height) area.bottom = pool->height;
-  if (area.right > pool->width) area.right = pool->width;
-  return area;
+static void area_of(const spjax_layer *pool, uint16_t row, uint16_t column,
+                    spjax_area *area) {
+  int16_t y = (int16_t)(row * GET8(pool->down) - GET8(pool->top));
+  int16_t x = (int16_t)(column * GET8(pool->across) - GET8(pool->left));
+  area->top = (uint16_t)(y < 0 ? 0 : y);
+  area->left = (uint16_t)(x < 0 ? 0 : x);
+  area->bottom = (uint16_t)(y + GET8(pool->high));
+  area->right = (uint16_t)(x + GET8(pool->wide));
+  if (area->bottom > GET16(pool->height)) area->bottom = GET16(pool->height);
+  if (area->right > GET16(pool->width)) area->right = GET16(pool->width);
 }
 """
 
@@ -105,26 +108,26 @@ POOL_RESULT = """\
 /* From the maximum or the sum of a window to its value. An average is rounded to the
    nearest whole number, halves away from 0. */
 static int8_t pool_result(const spjax_layer *pool, int32_t total, uint16_t count) {
-  if (pool->kind == SPJAX_AVERAGE) {
+  if (GET8(pool->kind) == SPJAX_AVERAGE) {
     int32_t half = total > 0 ? count / 2 : -(int32_t)(count / 2);
     total = (total + half) / (int32_t)count;
   }
-  return clamp(total, pool->minimum, pool->maximum);
-}
-"""
-
-TAKE = """\
-/* Takes one more value into a maximum or a sum. */
-static int32_t take(const spjax_layer *pool, int32_t total, int8_t value) {
-  if (pool->kind == SPJAX_AVERAGE) return total + value;
-  return value > total ? value : total;
+  return clamp(total, GET_INT8(pool->minimum), GET_INT8(pool->maximum));
 }
 """
 
 NOTHING = """\
 /* A maximum or a sum of nothing. */
 static int32_t nothing_taken(const spjax_layer *pool) {
-  return pool->kind == SPJAX_AVERAGE ? 0 : -128;
+  return GET8(pool->kind) == SPJAX_AVERAGE ? 0 : -128;
+}
+"""
+
+TAKE = """\
+/* Takes one more value into a maximum or a sum. */
+static int32_t take(const spjax_layer *pool, int32_t total, int8_t value) {
+  if (GET8(pool->kind) == SPJAX_AVERAGE) return total + value;
+  return value > total ? value : total;
 }
 """
 
@@ -134,14 +137,16 @@ static int8_t pool_value(const spjax_layer *pool, const spjax_map *from, uint16_
                          uint16_t column, uint16_t channel) {
   spjax_count size = (spjax_count)((spjax_count)from->pixels * from->channels);
   uint16_t count = 0;
-  spjax_area area = area_of(pool, row, column);
   int32_t total = nothing_taken(pool);
+  spjax_area area;
+  area_of(pool, row, column, &area);
   for (uint16_t y = area.top; y < area.bottom; ++y) {
-    spjax_count place = place_of(from, (uint16_t)(y * pool->width + area.left));
+    spjax_count place =
+        place_of(from, (uint16_t)(y * GET16(pool->width) + area.left));
     for (uint16_t x = area.left; x < area.right; ++x) {
       total = take(pool, total, from->base[place + channel]);
       ++count;
-      place = (spjax_count)(place + from->channels);
+      place += from->channels;
       if (place >= size) place = 0;
     }
   }
@@ -153,53 +158,66 @@ POOL_PIXEL = """\
 /* All channels of one pixel of a pooling. */
 static void pool_pixel(const spjax_layer *pool, const spjax_map *from, uint16_t row,
                        uint16_t column, int8_t *to) {
-  for (uint16_t c = 0; c < pool->outputs; ++c) {
+  uint16_t outputs = GET16(pool->outputs);
+  for (uint16_t c = 0; c < outputs; ++c) {
     to[c] = pool_value(pool, from, row, column, c);
-    SPJAX_SEEN(pool, (row * pool->columns + column) * pool->outputs + c, to[c]);
+    SEEN(pool, (row * GET16(pool->columns) + column) * outputs + c, to[c]);
   }
 }
 """
 
 POOL = """\
 /* A pooling of a whole map. */
-static void pool(uint8_t number, const int8_t *input, int8_t *to) {
-  spjax_layer copy;
-  const spjax_layer *layer = layer_at(number, &copy);
-  spjax_map from = {input, (uint16_t)(layer->height * layer->width), layer->outputs};
-  for (uint16_t row = 0; row < layer->rows; ++row)
-    for (uint16_t column = 0; column < layer->columns; ++column) {
+static void pool(const spjax_layer *layer, const int8_t *input, int8_t *to) {
+  uint16_t rows = GET16(layer->rows), columns = GET16(layer->columns);
+  spjax_map from = {input, 0, GET16(layer->outputs)};
+  from.pixels = (uint16_t)(GET16(layer->height) * GET16(layer->width));
+  for (uint16_t row = 0; row < rows; ++row)
+    for (uint16_t column = 0; column < columns; ++column) {
       pool_pixel(layer, &from, row, column, to);
-      to += layer->outputs;
+      to += from.channels;
     }
+}
+"""
+
+POOLED_GROWS = """\
+/* All channels of one pixel of a maximum whose input is computed here and now, by a
+   convolution. The maxima grow in their place, which is no input of it. */
+static void grown_pixel(const spjax_layer *layer, const spjax_layer *pool,
+                        const spjax_map *from, uint16_t row, uint16_t column,
+                        int8_t *to) {
+  uint16_t outputs = GET16(layer->outputs);
+  uint8_t best = 0;
+  spjax_area area;
+  area_of(pool, row, column, &area);
+  for (uint16_t y = area.top; y < area.bottom; ++y)
+    for (uint16_t x = area.left; x < area.right; ++x) {
+      conv_pixel(layer, from, y, x, to, best);
+      best = 1;
+    }
+  for (uint16_t o = 0; o < outputs; ++o) {
+    to[o] = clamp(to[o], GET_INT8(pool->minimum), GET_INT8(pool->maximum));
+    SEEN(pool, (row * GET16(pool->columns) + column) * outputs + o, to[o]);
+  }
 }
 """
 
 POOLED_PIXEL = """\
 /* All channels of one pixel of a pooling whose input is computed here and now, by a
-   convolution. If apart is set, the pixel's place is no input of it. */
+   convolution: channel by channel, each in a register. */
 static void pooled_pixel(const spjax_layer *layer, const spjax_layer *pool,
                          const spjax_map *from, uint16_t row, uint16_t column,
-                         int8_t *to, uint8_t apart) {
+                         int8_t *to) {
   const int8_t *tap[SPJAX_TAPS];
-  spjax_area area = area_of(pool, row, column);
-  uint16_t count = (uint16_t)((area.bottom - area.top) * (area.right - area.left));
-  uint16_t base = 0, left = layer->group;
-  spjax_cursor at = first_row(layer);
-  if (apart && pool->kind == SPJAX_MAXIMUM) { /* the maximum grows in its place */
-    uint8_t best = 0;
-    for (uint16_t y = area.top; y < area.bottom; ++y)
-      for (uint16_t x = area.left; x < area.right; ++x) {
-        conv_pixel(layer, from, y, x, to, best);
-        best = 1;
-      }
-    for (uint16_t o = 0; o < layer->outputs; ++o) {
-      to[o] = clamp(to[o], pool->minimum, pool->maximum);
-      SPJAX_SEEN(pool, (row * pool->columns + column) * pool->outputs + o, to[o]);
-    }
-    return;
-  }
-  for (uint16_t o = 0; o < layer->outputs; ++o) {
+  uint16_t outputs = GET16(layer->outputs), group = GET16(layer->group);
+  uint16_t base = 0, left = group;
+  spjax_cursor at;
+  spjax_area area;
+  area_of(pool, row, column, &area);
+  first_row(layer, &at);
+  for (uint16_t o = 0; o < outputs; ++o) {
     int32_t total = nothing_taken(pool);
+    uint16_t count = 0;
     spjax_cursor start = at;
     for (uint16_t y = area.top; y < area.bottom; ++y)
       for (uint16_t x = area.left; x < area.right; ++x) {
@@ -207,31 +225,32 @@ static void pooled_pixel(const spjax_layer *layer, const spjax_layer *pool,
         at = start; /* the same row of weights again */
         window(layer, from, y, x, tap);
         value = finish(layer, o, dot(layer, &at, tap, base));
-        SPJAX_SEEN(layer, (y * layer->columns + x) * layer->outputs + o, value);
+        SEEN(layer, (y * GET16(layer->columns) + x) * outputs + o, value);
         total = take(pool, total, value);
+        ++count;
       }
     to[o] = pool_result(pool, total, count);
-    SPJAX_SEEN(pool, (row * pool->columns + column) * pool->outputs + o, to[o]);
+    SEEN(pool, (row * GET16(pool->columns) + column) * outputs + o, to[o]);
     if (--left == 0) {
-      base = (uint16_t)(base + layer->depth);
-      left = layer->group;
+      base += (uint16_t)GET_COUNT(layer->depth);
+      left = group;
     }
   }
 }
 """
 
+# NAME is grown, whose output shares no byte with its input, or pooled.
 POOLED = """\
 /* A convolution and the pooling after it; the map between them is never in memory. */
-static void pooled(uint8_t number, uint8_t pool_number, const int8_t *input,
-                   uint16_t channels, int8_t *to, uint8_t apart) {
-  spjax_layer copy, pool_copy;
-  const spjax_layer *layer = layer_at(number, &copy);
-  const spjax_layer *pool = layer_at(pool_number, &pool_copy);
-  spjax_map from = {input, (uint16_t)(layer->height * layer->width), channels};
-  for (uint16_t row = 0; row < pool->rows; ++row)
-    for (uint16_t column = 0; column < pool->columns; ++column) {
-      pooled_pixel(layer, pool, &from, row, column, to, apart);
-      to += pool->outputs;
+static void NAME(const spjax_layer *layer, const spjax_layer *pool,
+                 const int8_t *input, uint16_t channels, int8_t *to) {
+  uint16_t rows = GET16(pool->rows), columns = GET16(pool->columns);
+  spjax_map from = {input, 0, channels};
+  from.pixels = (uint16_t)(GET16(layer->height) * GET16(layer->width));
+  for (uint16_t row = 0; row < rows; ++row)
+    for (uint16_t column = 0; column < columns; ++column) {
+      NAME_pixel(layer, pool, &from, row, column, to);
+      to += GET16(pool->outputs);
     }
 }
 """

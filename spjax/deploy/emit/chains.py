@@ -21,7 +21,8 @@ class Unit:
     """A member of a table of ``spjax_unit``.
 
     Attributes:
-      role: ``SPJAX_TAKES``, ``SPJAX_WINDOW``, ``SPJAX_POOLED`` or ``SPJAX_SUMS``.
+      role: ``SPJAX_TAKES``, ``SPJAX_WINDOW``, ``SPJAX_POOLED``, ``SPJAX_GROWN`` or
+        ``SPJAX_SUMS``.
       layer: operation of its window, or of the sums; None if it merely takes pixels.
       pool: operation of the pooling formed on top of it, or None.
       place: offset in the arena of its ring, its output, or its sums, in bytes.
@@ -119,7 +120,9 @@ def _role(
     if len(kept) == 1:
         return "SPJAX_WINDOW", kept[0], None
     if len(kept) == 2 and layers[kept[0]].kind == "SPJAX_LINEAR":
-        return "SPJAX_POOLED", kept[0], kept[1]
+        # A unit's ring or output is no input of it: a maximum may grow there.
+        grows = layers[kept[1]].kind == "SPJAX_MAXIMUM"
+        return "SPJAX_GROWN" if grows else "SPJAX_POOLED", kept[0], kept[1]
     raise EmitError(
         f"task '{task.name}' computes {', '.join(names)} in registers; the kernels know"
         " a convolution and one pooling."

@@ -7,13 +7,14 @@ network (its codecs, what its streamed chains end in) are filled in here.
 from collections.abc import Iterable, Sequence
 
 from spjax.deploy import codecs
-from spjax.deploy.emit import c_maths, c_stream, c_types, c_windows
+from spjax.deploy.emit import c_maths, c_stream, c_windows
 from spjax.deploy.emit.chains import Unit
 from spjax.deploy.emit.layers import Layer
 
+_COMPUTE = {"SPJAX_WINDOW", "SPJAX_POOLED", "SPJAX_GROWN"}
+
 # name -> (text, functions that it calls), in the order in which they are printed.
 _FIXED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "layer_at": (c_types.LAYER_AT, ()),
     "clamp": (c_maths.CLAMP, ()),
     "scaled": (c_maths.SCALED, ()),
     "finish": (c_maths.FINISH, ("scaled", "clamp")),
@@ -22,7 +23,7 @@ _FIXED: dict[str, tuple[str, tuple[str, ...]]] = {
     "place_of": (c_windows.PLACE, ()),
     "window": (c_windows.WINDOW, ("place_of",)),
     "conv_pixel": (c_windows.CONV_PIXEL, ("window", "dot", "finish", "first_row")),
-    "conv": (c_windows.CONV, ("conv_pixel", "layer_at")),
+    "conv": (c_windows.CONV, ("conv_pixel",)),
     "area_of": (c_windows.CLIP, ()),
     "pool_result": (c_windows.POOL_RESULT, ("clamp",)),
     "nothing_taken": (c_windows.NOTHING, ()),
@@ -32,12 +33,15 @@ _FIXED: dict[str, tuple[str, tuple[str, ...]]] = {
         ("area_of", "take", "nothing_taken", "pool_result", "place_of"),
     ),
     "pool_pixel": (c_windows.POOL_PIXEL, ("pool_value",)),
-    "pool": (c_windows.POOL, ("pool_pixel", "layer_at")),
+    "pool": (c_windows.POOL, ("pool_pixel",)),
+    "grown_pixel": (c_windows.POOLED_GROWS, ("conv_pixel", "area_of", "clamp")),
+    "grown": (c_windows.POOLED.replace("NAME", "grown"), ("grown_pixel",)),
     "pooled_pixel": (
         c_windows.POOLED_PIXEL,
-        ("conv_pixel", "area_of", "take", "nothing_taken", "pool_result"),
+        ("window", "first_row", "dot", "finish", "area_of", "take", "nothing_taken")
+        + ("pool_result",),
     ),
-    "pooled": (c_windows.POOLED, ("pooled_pixel", "layer_at")),
+    "pooled": (c_windows.POOLED.replace("NAME", "pooled"), ("pooled_pixel",)),
     "conv_plane": (c_stream.CONV_PLANE, ("window", "dot", "finish")),
     "pool_plane": (c_stream.POOL_PLANE, ("pool_value",)),
 }
@@ -116,7 +120,7 @@ def _dot(forms: list[codecs.Format]) -> str:
         "                   const int8_t *const *tap, uint16_t base) {",
     ]
     if len(forms) > 1:
-        lines.append("  switch (layer->format) {")
+        lines.append("  switch (GET8(layer->format)) {")
         for form in forms[1:]:
             lines.append(f"    case {format_constant(form)}:")
             lines.append(f"      return dot_{form.name}{call};")
@@ -132,96 +136,86 @@ def _first_row(forms: list[codecs.Format], starts: list[codecs.Format]) -> str:
     """Where the weights of a layer begin."""
     lines = [
         "/* The first row of a layer's weights. */",
-        "static spjax_cursor first_row(const spjax_layer *layer) {",
-        "  spjax_cursor at = {0, 0, 0};",
+        "static void first_row(const spjax_layer *layer, spjax_cursor *at) {",
     ]
-    if not starts:
-        lines.append("  (void)layer;")
-    elif len(forms) == 1:
-        lines.append(f"  {codecs.c_start(forms[0])}")
-    else:
-        for form in starts:
-            lines.append(f"  if (layer->format == {format_constant(form)})")
-            lines.append(f"    {codecs.c_start(form)}")
-    return "\n".join([*lines, "  return at;", "}", ""])
+    lines += ["  uint8_t field;"] if starts else ["  (void)layer;"]
+    lines.append("  at->value = at->index = at->skip = 0;")
+    for form in starts:
+        statements = codecs.c_start(form).split("\n")
+        if len(forms) > 1:
+            lines.append(f"  if (GET8(layer->format) == {format_constant(form)})")
+            statements = ["  " + line for line in statements]
+        lines += ["  " + line for line in statements]
+    return "\n".join([*lines, "}", ""])
 
 
 def _stream_functions(
     layers: dict[str, Layer], units: Sequence[Unit]
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """``stream`` and what it calls, for the roles that its units have."""
     roles = {unit.role for unit in units}
-    single = [layers[u.layer].kind for u in units if u.role == "SPJAX_WINDOW"]
-    ends = [layers[u.layer].kind for u in units if u.role == "SPJAX_SUMS"]
-    calls = ["unit_at", "seek", "place_of", "layer_at"]
-    cases, prepare, sums = [], "", ""
-    if "SPJAX_POOLED" in roles:
-        cases.append(c_stream.POOLED_CASE)
-        calls.append("pooled_pixel")
-    if "SPJAX_LINEAR" in single:
-        cases.append(c_stream.CONV_CASE)
-        calls.append("conv_pixel")
-    if set(single) - {"SPJAX_LINEAR"}:
-        cases.append(c_stream.POOL_CASE)
-        calls.append("pool_pixel")
-    if ends:
-        sums = c_stream.SUMS_CASE
-        calls += ["sums", "sum_pixel", "first_row"]
-        prepare = c_stream.PREPARE_SUMS.replace("@FIRST@", _first(set(ends)))
-    step = c_stream.STEP.replace("@SUMS@", sums).replace("@CASES@", "\n".join(cases))
-    step = step.replace("\n\n  to =", "\n  to =")
-    drain = c_stream.DRAIN if "SPJAX_TAKES" in roles else ""
-    stream = c_stream.STREAM.replace("@PREPARE@", prepare).replace("@DRAIN@", drain)
-    kinds = set(ends)
-    sum_calls = ["sums", "layer_at"]
-    if "SPJAX_LINEAR" in kinds:
-        sum_calls += ["dot", "finish"]
-    if kinds - {"SPJAX_LINEAR"}:
-        sum_calls += ["take", "nothing_taken", "pool_result"]
+    single = {layers[u.layer].kind for u in units if u.role == "SPJAX_WINDOW"}
+    ends = {layers[u.layer].kind for u in units if u.role == "SPJAX_SUMS"}
+    first = ""
+    if "SPJAX_LINEAR" in ends:
+        first = "      first_row(GET_LAYER(units[u].layer), &feed->weights);"
+        if len(ends) > 1:
+            first = (
+                "      if (GET8(GET_LAYER(units[u].layer)->kind) == SPJAX_LINEAR)\n  "
+                + first
+            )
+    holes = {
+        "PREPARE": c_stream.PREPARE_SUMS if ends else "",
+        "FIRST": first,
+        "DRAIN": c_stream.DRAIN if "SPJAX_TAKES" in roles else "",
+        "SUMS": c_stream.SUMS_CASE if ends else "",
+        "FROM": c_stream.FROM if roles & _COMPUTE else "",
+        "GROWN": c_stream.GROWN_CASE if "SPJAX_GROWN" in roles else "",
+        "POOLED": c_stream.POOLED_CASE if "SPJAX_POOLED" in roles else "",
+        "CONV": c_stream.CONV_CASE if "SPJAX_LINEAR" in single else "",
+        "POOL": c_stream.POOL_CASE if single - {"SPJAX_LINEAR"} else "",
+    }
+    calls = ["seek", "take_pixel"]
+    calls += ["pooled_pixel"] * bool(holes["POOLED"])
+    calls += ["grown_pixel"] * bool(holes["GROWN"])
+    calls += ["conv_pixel"] * bool(holes["CONV"])
+    calls += ["pool_pixel"] * bool(holes["POOL"])
+    calls += ["sum_pixel"] * bool(ends) + ["first_row"] * bool(first)
     return {
-        "unit_at": (c_stream.UNIT_AT, ()),
         "sums": (c_stream.SUMS, ()),
-        "sum_pixel": (_sum_text(kinds, c_stream.SUM_PIXEL), tuple(sum_calls)),
+        "sum_pixel": _sum_functions(ends),
         "finish_sums": ("", ("sum_pixel",)),
-        "seek": (c_stream.ADVANCE, ("layer_at",)),
-        "stream": (_tidy(step) + "\n" + _tidy(stream), tuple(calls)),
+        "seek": (c_stream.ADVANCE, ()),
+        "take_pixel": (c_stream.TAKE_PIXEL, ("place_of",)),
+        "step": (_filled(c_stream.STEP, holes), tuple(calls)),
+        "stream": (_filled(c_stream.STREAM, holes), ("step",)),
     }
 
 
-def _first(kinds: set[str]) -> str:
-    """The cursor of the weights, where a layer has any."""
-    if kinds == {"SPJAX_LINEAR"}:
-        return "first_row(layer)"
-    if "SPJAX_LINEAR" not in kinds:
-        return "(spjax_cursor){0, 0, 0}"
-    return (
-        "layer->kind == SPJAX_LINEAR ? first_row(layer)\n"
-        "                                               : (spjax_cursor){0, 0, 0}"
-    )
-
-
-def _sum_text(kinds: set[str], text: str) -> str:
+def _sum_functions(kinds: set[str]) -> tuple[str, tuple[str, ...]]:
     """Sums of dense layers, of poolings, or of both."""
+    text = c_stream.SUM_PIXEL
     dense = c_stream.SUM_DENSE, "0", c_stream.RESULT_DENSE
     pools = c_stream.SUM_POOL, "nothing_taken(layer)", c_stream.RESULT_POOL
+    calls = ["sums"]
+    calls += ["dot", "finish"] * ("SPJAX_LINEAR" in kinds)
+    calls += ["take", "nothing_taken", "pool_result"] * bool(kinds - {"SPJAX_LINEAR"})
     if kinds == {"SPJAX_LINEAR"}:
         parts = dense
+        text = text.replace("  int32_t start = @START@;\n", "")
+        text = text.replace("4 * o, start);", "4 * o, 0);")
     elif "SPJAX_LINEAR" not in kinds:
-        parts = pools
-        text = text.replace(
-            "                      const int8_t *pixel, int8_t *sums) {\n",
-            "                      const int8_t *pixel, int8_t *sums) {\n"
-            "  (void)weights; /* a pooling has none */\n",
-        )
+        parts = "  (void)weights; /* a pooling has none */\n" + pools[0], *pools[1:]
+        parts = parts[0].replace("  (void)", "    (void)", 1), *parts[1:]
     else:
-        condition = "layer->kind == SPJAX_LINEAR"
+        condition = "GET8(layer->kind) == SPJAX_LINEAR"
         parts = (
             _either(condition, dense[0], pools[0]),
             f"{condition} ? 0 : {pools[1]}",
             _either(condition, dense[2], pools[2]),
         )
-    for name, part in zip(("BODY", "START", "RESULT"), parts, strict=True):
-        text = text.replace(f"@{name}@", part)
-    return text
+    holes = dict(zip(("BODY", "START", "RESULT"), parts, strict=True))
+    return _filled(text, holes), tuple(calls)
 
 
 def _either(condition: str, first: str, second: str) -> str:
@@ -234,43 +228,39 @@ def _either(condition: str, first: str, second: str) -> str:
 def _channel_functions(
     layers: dict[str, Layer], chains: Sequence[Sequence[str]]
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """``by_channels``, for the kinds of layers that its chains have."""
     kinds = {layers[name].kind for chain in chains for name in chain}
     linear, pools = "SPJAX_LINEAR" in kinds, bool(kinds - {"SPJAX_LINEAR"})
-    conv = "      conv_plane(layer, &from, channel, base, &at[i], out, step);"
+    conv = "      conv_plane(layer, &from, channel, own, &at[i], out, step);"
     pool = "      pool_plane(layer, &from, channel, own, out, step);"
-    calls = [
-        "layer_at",
-        "plane_at",
-        *["conv_plane", "first_row"] * linear,
-        *["pool_plane"] * pools,
-    ]
+    plane = conv if linear else pool
+    first = (
+        "  for (uint8_t i = 0; i < count; ++i)"
+        " first_row(GET_LAYER(planes[i].layer), &at[i]);"
+    )
     if linear and pools:
         plane = (
-            f"      if (layer->kind == SPJAX_LINEAR)\n  {conv}\n      else\n  {pool}"
+            "      if (GET8(layer->kind) == SPJAX_LINEAR)\n  "
+            f"{conv}\n      else\n  {pool}"
         )
-    else:
-        plane = conv if linear else pool
-    text = c_stream.CHANNELS.replace("@PLANE@", plane)
-    first = "first_row(layer)" if linear else "(spjax_cursor){0, 0, 0}"
-    if linear and pools:
-        first = _first(kinds).replace("                                     ", "")
-    text = text.replace("@FIRST@", first)
+        first = (
+            "  for (uint8_t i = 0; i < count; ++i)\n"
+            "    if (GET8(GET_LAYER(planes[i].layer)->kind) == SPJAX_LINEAR)\n"
+            "      first_row(GET_LAYER(planes[i].layer), &at[i]);"
+        )
+    text = c_stream.CHANNELS
     if not linear:
-        text = _without(text, "uint16_t base =")
-    if not pools:
-        text = _without(text, "uint16_t own =")
-    return {
-        "plane_at": (c_stream.PLANE_AT, ()),
-        "by_channels": (text, tuple(calls)),
-    }
+        first = ""
+        text = text.replace("  spjax_cursor at[SPJAX_PLANES];\n", "")
+    calls = ["conv_plane", "first_row"] * linear + ["pool_plane"] * pools
+    holes = {"PLANE": plane, "FIRST": first}
+    return {"by_channels": (_filled(text, holes), tuple(calls))}
 
 
-def _without(text: str, start: str) -> str:
-    """A text without the line that begins like that."""
-    lines = text.split("\n")
-    return "\n".join(line for line in lines if not line.strip().startswith(start))
-
-
-def _tidy(text: str) -> str:
-    """Without the empty lines of parts that are not there."""
-    return "\n".join(line for line in text.split("\n") if line.strip()) + "\n"
+def _filled(text: str, holes: dict[str, str]) -> str:
+    """A text with its holes filled; a line that is an empty hole goes."""
+    for name, filling in holes.items():
+        if not filling:
+            text = text.replace(f"@{name}@\n", "")
+        text = text.replace(f"@{name}@", filling)
+    return text

@@ -8,8 +8,9 @@ import numpy as np
 from spjax.deploy.emit.chains import Unit
 from spjax.deploy.emit.functions import format_constant
 from spjax.deploy.emit.layers import Layer
+from spjax.deploy.quantised import Addition
 
-_TYPES = {"uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t"}
+_TYPES = {"uint8": "uint8_t", "int32": "int32_t"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,26 +37,25 @@ def layer_tables(layer: Layer) -> list[Table]:
     """The arrays of one layer: encoded weights, and numbers for each output."""
     if layer.encoded is None:
         return []
-    made = [Table(f"spjax_w_{layer.symbol}_values", layer.encoded.values, "values")]
-    if layer.encoded.index.size:
-        made.append(
-            Table(f"spjax_w_{layer.symbol}_index", layer.encoded.index, "index")
-        )
+    made = []
+    for role in ("values", "index"):
+        values = getattr(layer.encoded, role)
+        if values.size:
+            made.append(Table(f"spjax_w_{layer.symbol}_{role}", values, role))
     for role, values in (
         ("bias", layer.bias),
         ("multiplier", layer.multipliers),
-        ("shift", layer.shifts.astype(np.int8)),
+        ("shift", layer.shifts),
     ):
         made.append(Table(f"spjax_c_{layer.symbol}_{role}", values, role))
     return made
 
 
 def c_array(table: Table) -> str:
-    """An array's definition. One without elements has a byte that is never read."""
-    kind = _TYPES[table.values.dtype.name]
-    size = max(table.values.size, 1)
+    """An array's definition."""
+    kind, size = _TYPES[table.values.dtype.name], table.values.size
     head = f"static const {kind} {table.symbol}[{size}] SPJAX_FLASH = {{"
-    numbers = [_literal(int(v)) for v in table.values] or ["0"]
+    numbers = [_literal(int(v)) for v in table.values]
     return head + "\n" + _rows(numbers) + "};\n"
 
 
@@ -88,7 +88,7 @@ def layer_table(layers: dict[str, Layer], several_formats: bool) -> str:
         members |= {name: str(value) for name, value in layer.fields.items()}
         members |= {"minimum": str(layer.minimum), "maximum": str(layer.maximum)}
         text = [f".{name} = {value}" for name, value in members.items()]
-        lines.append(f"     SPJAX_OPERATION({layer.number})")
+        lines.append(f"     OPERATION({layer.number})")
         lines += ["  " + row for row in _rows(text).rstrip("\n").split("\n")]
         lines[-1] = lines[-1].rstrip(",") + "},"
     return "\n".join([*lines, "};", ""])
@@ -96,7 +96,6 @@ def layer_table(layers: dict[str, Layer], several_formats: bool) -> str:
 
 def unit_table(units: Sequence[Unit], layers: dict[str, Layer], index: int) -> str:
     """``spjax_g_unitsN``: the units of a streamed chain, with what they leave out."""
-    numbers = {name: i for i, name in enumerate(layers)}
     text, rows = "", []
     for i, unit in enumerate(units):
         wanted = "0"
@@ -105,15 +104,46 @@ def unit_table(units: Sequence[Unit], layers: dict[str, Layer], index: int) -> s
             text += c_array(Table(wanted, unit.wanted, "wanted"))
         height, width, channels = unit.shape
         rows.append(
-            f"    {{{unit.role}, {numbers.get(unit.layer, 0)},"
-            f" {numbers.get(unit.pool, 0)}, spjax_arena + {unit.place}, {unit.pixels},"
-            f" {channels}, {height}, {width}, {wanted}}},"
+            f"    {{{unit.role}, {layer_address(unit.layer, layers)},"
+            f" {layer_address(unit.pool, layers)},\n"
+            f"     spjax_arena + {unit.place}, {unit.pixels}, {channels}, {height},"
+            f" {width}, {wanted}}},"
             f" /* {_name(unit)} */"
         )
     head = (
         f"static const spjax_unit spjax_g_units{index}[{len(units)}] SPJAX_FLASH = {{"
     )
     return "\n".join([text + head, *rows, "};", ""])
+
+
+def layer_address(name: str | None, layers: dict[str, Layer]) -> str:
+    """A row of ``spjax_g_layers`` in C; 0 for no layer."""
+    return "0" if name is None else f"spjax_g_layers + {list(layers).index(name)}"
+
+
+def sum_table(sums: dict[str, Addition], positions: dict[str, int]) -> str:
+    """``spjax_g_sums``: one row per elementwise sum.
+
+    Args:
+      sums: operation name -> its integers.
+      positions: operation name -> its position in the program.
+    """
+    lines = [f"static const spjax_sum spjax_g_sums[{len(sums)}] SPJAX_FLASH = {{"]
+    for name, addition in sums.items():
+        members = {"zero": addition.output_zero_point}
+        members |= {"multiplier": addition.output_multiplier}
+        members |= {"shift": -addition.output_shift}
+        for i, suffix in enumerate("ab"):
+            members[f"zero_{suffix}"] = addition.input_zero_points[i]
+            members[f"multiplier_{suffix}"] = addition.input_multipliers[i]
+            members[f"shift_{suffix}"] = -addition.input_shifts[i]
+        members |= {"minimum": addition.minimum, "maximum": addition.maximum}
+        text = [f".{member} = {value}" for member, value in members.items()]
+        lines.append(f"    {{/* {name} */")
+        lines.append(f"     OPERATION({positions[name]})")
+        lines += ["  " + row for row in _rows(text).rstrip("\n").split("\n")]
+        lines[-1] = lines[-1].rstrip(",") + "},"
+    return "\n".join([*lines, "};", ""])
 
 
 def _name(unit: Unit) -> str:
@@ -125,10 +155,9 @@ def chain_table(
     names: Sequence[str], places: Sequence[int], layers: dict[str, Layer], index: int
 ) -> str:
     """``spjax_g_planesN``: the steps of a task that runs by channels."""
-    numbers = {name: i for i, name in enumerate(layers)}
     addresses = [*(f"spjax_arena + {place}" for place in places), "0"]
     rows = [
-        f"    {{{numbers[name]}, {address}}}, /* {name} */"
+        f"    {{{layer_address(name, layers)}, {address}}}, /* {name} */"
         for name, address in zip(names, addresses, strict=True)
     ]
     head = (

@@ -11,6 +11,7 @@ from spjax import analysis
 from spjax.analysis.windows import map_shape
 from spjax.deploy.emit.chains import Unit, units_of
 from spjax.deploy.emit.layers import EmitError, Layer
+from spjax.deploy.emit.tables import layer_address
 from spjax.deploy.quantised import Addition, Copy, QuantisedProgram
 
 
@@ -54,9 +55,15 @@ class Context:
         """The graph."""
         return self.quantised.program
 
-    def number(self, operation: str) -> int:
-        """Row of a layer in the table."""
-        return list(self.layers).index(operation)
+    @property
+    def sums(self) -> dict[str, Addition]:
+        """Operation name -> integers, of all elementwise sums."""
+        operations = self.quantised.operations.items()
+        return {n: op for n, op in operations if isinstance(op, Addition)}
+
+    def layer(self, operation: str) -> str:
+        """A layer's description, in C."""
+        return layer_address(operation, self.layers)
 
     def position(self, operation: str) -> int:
         """Position of an operation in the program."""
@@ -123,8 +130,8 @@ def _whole(context: Context, task: analysis.Task) -> Step:
     count = program.tensors[operation.output].elements
     if isinstance(integers, Addition):
         a, b = (context.address(name) for name in operation.inputs)
-        numbers = _sum(context, operation.name, integers)
-        line = f"add({numbers},\n    {a}, {b}, {to}, {count});"
+        number = list(context.sums).index(operation.name)
+        line = f"add(spjax_g_sums + {number}, {a}, {b}, {to}, {count});"
         return Step(_comment(context, task), (line,), ("add",))
     if isinstance(integers, Copy) and operation.kind == "concatenate":
         return _concatenate(context, task, operation, integers)
@@ -136,13 +143,13 @@ def _whole(context: Context, task: analysis.Task) -> Step:
 def _layer(
     context: Context, task: analysis.Task, operation: analysis.Operation, to: str
 ) -> Step:
-    layer, number = context.layers[operation.name], context.number(operation.name)
+    layer, row = context.layers[operation.name], context.layer(operation.name)
     source = context.address(operation.inputs[0])
     if layer.kind != "SPJAX_LINEAR":
-        line = f"pool({number}, {source}, {to});"
+        line = f"pool({row}, {source}, {to});"
         return Step(_comment(context, task), (line,), ("pool",))
     channels = _channels_read(context, operation)
-    line = f"conv({number}, {source}, {channels}, {to});"
+    line = f"conv({row}, {source}, {channels}, {to});"
     return Step(_comment(context, task), (line,), ("conv",))
 
 
@@ -152,22 +159,6 @@ def _channels_read(context: Context, operation: analysis.Operation) -> int:
     if operation.kind == "dense":
         return tensor.elements
     return map_shape(context.program, tensor.name)[2]
-
-
-def _sum(context: Context, name: str, addition: Addition) -> str:
-    """An ``spjax_sum``, as a compound literal."""
-    zeros, multipliers = addition.input_zero_points, addition.input_multipliers
-    shifts = addition.input_shifts
-    return (
-        f"(spjax_sum){{SPJAX_OPERATION({context.position(name)})\n"
-        f"      .zero_a = {zeros[0]}, .zero_b = {zeros[1]},"
-        f" .zero = {addition.output_zero_point},\n"
-        f"      .shift_a = {-shifts[0]}, .shift_b = {-shifts[1]},"
-        f" .shift = {-addition.output_shift},\n"
-        f"      .multiplier_a = {multipliers[0]}, .multiplier_b = {multipliers[1]},\n"
-        f"      .multiplier = {addition.output_multiplier},"
-        f" .minimum = {addition.minimum}, .maximum = {addition.maximum}}}"
-    )
 
 
 def _concatenate(
@@ -192,7 +183,7 @@ def _concatenate(
         head = f"for (uint16_t round = 0; round < {rounds}; ++round) {{"
         lines = [head, *(f"  {line}" for line in lines), "}"]
     seen = (
-        f"SPJAX_SEEN_ALL({context.position(operation.name)},"
+        f"SEEN_ALL({context.position(operation.name)},"
         f" {context.address(operation.output)}, {width * rounds});"
     )
     return Step(_comment(context, task), (*lines, seen), ("copy",))
@@ -204,12 +195,13 @@ def _alone(context: Context, task: analysis.Task, unit: Unit) -> Step:
     to = context.address(task.output)
     if unit.pool is None:
         return _layer(context, task, context.program.operation(unit.layer), to)
+    grows = unit.role == "SPJAX_GROWN" and context.apart(task)
+    function = "grown" if grows else "pooled"
     line = (
-        f"pooled({context.number(unit.layer)}, {context.number(unit.pool)},"
-        f" {context.address(first.inputs[0])}, {_channels_read(context, first)},"
-        f" {to}, {int(context.apart(task))});"
+        f"{function}({context.layer(unit.layer)}, {context.layer(unit.pool)},"
+        f" {context.address(first.inputs[0])}, {_channels_read(context, first)}, {to});"
     )
-    return Step(_comment(context, task), (line,), ("pooled",))
+    return Step(_comment(context, task), (line,), (function,))
 
 
 def _stream(
@@ -231,9 +223,9 @@ def _stream(
     ]
     functions = ["stream"]
     if units[-1].role == "SPJAX_SUMS":
-        number = context.number(units[-1].layer)
+        row = context.layer(units[-1].layer)
         to = context.address(task.output)
-        lines.append(f"finish_sums({number}, spjax_arena + {units[-1].place}, {to});")
+        lines.append(f"finish_sums({row}, spjax_arena + {units[-1].place}, {to});")
         functions.append("finish_sums")
     comment = _comment(context, task)
     return Step(comment, tuple(lines), tuple(functions), tuple(units), can_fail=True)
