@@ -49,7 +49,7 @@ class Target:
 
 TARGETS = {
     # The linker tells AVR's address spaces apart by these bits of an address.
-    "uno": Target(AVR, "atmega328p", "atmega328p", 0, 0x800100, 448),
+    "uno": Target(AVR, "atmega328p", "atmega328p", 0, 0x800100, 320),
     "microbit": Target(ARM, "cortex-m0", "microbit", 0, 0x2000_0000, 640),
     "stm32vldiscovery": Target(
         ARM, "cortex-m3", "stm32vldiscovery", 0x0800_0000, 0x2000_0000, 640

@@ -29,7 +29,7 @@ def test_limits_are_those_of_the_board_even_when_changed():
         "FLASH_BYTES": 32 * 1024,
         "RAM_ORIGIN": 0x800100,
         "RAM_BYTES": 1024,
-        "STACK_BYTES": 448,
+        "STACK_BYTES": 320,
     }
 
 
