@@ -37,7 +37,7 @@ SECTIONS
     . = ALIGN(4); __bss_end = .;
   } > RAM
   __stack_top = ORIGIN(RAM) + LENGTH(RAM);
-  ASSERT(__stack_top - __bss_end >= STACK_BYTES, "no room for the stack in RAM")
+  ASSERT(__bss_end + STACK_BYTES <= __stack_top, "no room for the stack in RAM")
   /DISCARD/ : { *(.ARM.exidx*) *(.ARM.attributes) *(.comment) }
 }
 """

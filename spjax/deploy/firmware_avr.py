@@ -10,7 +10,7 @@ effect, is 1 while the network computes and 0 while the harness waits for the li
 LINKER_SCRIPT = """\
 SECTIONS
 {
-  ASSERT(RAM_ORIGIN + RAM_BYTES - ABSOLUTE(_end) >= STACK_BYTES,
+  ASSERT(ABSOLUTE(_end) + STACK_BYTES <= RAM_ORIGIN + RAM_BYTES,
          "no room for the stack in RAM")
 }
 INSERT AFTER .noinit;

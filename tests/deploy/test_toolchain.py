@@ -81,6 +81,28 @@ def test_ram_beyond_the_limit_does_not_link(name, tmp_path):
         assert not (tmp_path / "build" / "firmware.elf").exists()
 
 
+@pytest.mark.parametrize("name", ["uno", "stm32vldiscovery"])
+def test_the_last_byte_of_the_ram_can_be_used(name, tmp_path, monkeypatch):
+    board = tiny_model.need(name)
+    target = dataclasses.replace(deploy.get_target(board), stack_bytes=0)
+    monkeypatch.setitem(deploy.TARGETS, name, target)
+    word = 1 if name == "uno" else 4
+    room = board.ram_bytes - tiny_model.ARENA_BYTES
+    room -= room % word
+    for count in (room, room + word):
+        code = {
+            "before": f"static volatile int8_t more[{count}L];",
+            "inside": "more[0] = x[0]; x[0] = more[0];",
+        }
+        if count == room:
+            firmware = tiny_model.build(board, tmp_path, **code)
+            size = deploy.footprint(firmware, tiny_model.WEIGHTS)
+            assert size.static_ram_bytes == board.ram_bytes
+        else:
+            with pytest.raises(deploy.DoesNotFit):
+                tiny_model.build(board, tmp_path, **code)
+
+
 def test_a_source_that_does_not_compile_is_named(tmp_path):
     board = tiny_model.need("host")
     with pytest.raises(deploy.ToolchainError, match=r"spjax_model\.c:\d+.*error"):
