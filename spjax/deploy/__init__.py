@@ -1,4 +1,4 @@
-"""Deploy: the boards that a network is searched for."""
+"""Deploy: from a trained network to integers, firmware and measured figures."""
 
 from spjax.deploy.boards import BOARDS, Board, BoardError, custom_board, get_board
 from spjax.deploy.elf import Elf, ElfError, read_elf
@@ -9,13 +9,26 @@ from spjax.deploy.emulate import (
     make_emulator,
     run_firmware,
 )
+from spjax.deploy.files import load_quantised, save_quantised
+from spjax.deploy.finetune import Finetuned, finetune
+from spjax.deploy.floating import predict_float
+from spjax.deploy.integer import predict, run
 from spjax.deploy.measure import (
     Footprint,
     estimated_cycles,
     estimated_seconds,
     footprint,
 )
+from spjax.deploy.quantise import layer_precisions, quantise
+from spjax.deploy.quantised import (
+    PRECISIONS,
+    QuantisationError,
+    QuantisedProgram,
+    TensorScale,
+)
+from spjax.deploy.scales import CLIPPINGS
 from spjax.deploy.targets import HOST_BOARD, TARGETS, Target, get_target
+from spjax.deploy.tflite import to_tflite
 from spjax.deploy.toolchain import (
     DoesNotFit,
     Firmware,
@@ -28,7 +41,9 @@ from spjax.deploy.toolchain import (
 
 __all__ = [
     "BOARDS",
+    "CLIPPINGS",
     "HOST_BOARD",
+    "PRECISIONS",
     "TARGETS",
     "Board",
     "BoardError",
@@ -37,22 +52,35 @@ __all__ = [
     "ElfError",
     "EmulationError",
     "Emulator",
+    "Finetuned",
     "Firmware",
     "Footprint",
     "Interface",
+    "QuantisationError",
+    "QuantisedProgram",
     "Run",
     "Target",
+    "TensorScale",
     "ToolchainError",
     "build_firmware",
     "custom_board",
     "estimated_cycles",
     "estimated_seconds",
+    "finetune",
     "footprint",
     "get_board",
     "get_target",
+    "layer_precisions",
+    "load_quantised",
     "make_emulator",
     "missing_packages",
+    "predict",
+    "predict_float",
+    "quantise",
     "read_elf",
     "require_tools",
+    "run",
     "run_firmware",
+    "save_quantised",
+    "to_tflite",
 ]
