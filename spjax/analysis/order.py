@@ -28,6 +28,7 @@ import dataclasses
 
 from spjax.analysis.chains import contract, order_twins
 from spjax.analysis.cut import least_live
+from spjax.analysis.front import WORD, Front
 from spjax.analysis.problem import Problem, bits
 from spjax.analysis.schedule import Schedule
 from spjax.analysis.walk import CutOff, Walk, trimmed
@@ -119,6 +120,7 @@ class _Search:
     def __init__(self, problem: Problem, limit: int):
         self._problem = problem
         self._left = limit
+        self._front_limit = 10 * limit
         self._bound = 0
         self.exceeded = 0
         self.cut_off = False
@@ -163,6 +165,14 @@ class _Search:
                 elif backwards:
                     path = path[::-1]
                 return path
+            if limit == 500 and self._problem.count <= WORD:
+                front = Front(self._problem, self._bound, low, high, self._front_limit)
+                try:
+                    path = front.run()
+                    self.exceeded = min(self.exceeded, front.exceeded)
+                    return path
+                except CutOff:
+                    pass
             limit *= 3
         self.cut_off = True
         return None
