@@ -8,11 +8,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from experiments import _cli, _firmware, _picked, _promise, _tools
-from spjax import data, deploy, report, search, training
+from experiments import (
+    _cli,
+    _firmware,
+    _picked,
+    _promise,
+    _quantised_folder,
+    _source,
+    _tools,
+)
+from spjax import deploy, report
 from spjax.deploy import emit
-from spjax.deploy.quantise import quantise
-from spjax.deploy.quantised import QuantisedProgram
 
 _MARK = "measured.json"
 
@@ -25,7 +31,7 @@ class BrokenPromise(Exception):
 class Options:
     """The flags of ``experiments.deploy``."""
 
-    run_dir: str
+    run_dir: str | None = None
     pick: str = "best"
     board: str = "uno"
     ram_bytes: int | None = None
@@ -35,6 +41,7 @@ class Options:
     schedule: str = "auto"
     optimise: str = "s"
     data_dir: str | None = None
+    quantised: str | None = None
     install_tools: bool = False
 
 
@@ -52,18 +59,28 @@ def deploy_pick(options: Options) -> pathlib.Path:
       BrokenPromise: if the firmware is not what was promised; nothing is written.
     """
     board = _board(options)
-    picked = _picked.read_pick(options.run_dir, options.pick)
-    out = pathlib.Path(options.out or picked.run_dir / "firmware" / options.board)
+    found = _found(options)
+    out = pathlib.Path(options.out or found.run_dir / "firmware" / options.board)
     _check_out(out)
     _tools.provide(board, options.install_tools)
-    dataset = _picked.load_dataset(picked, options.data_dir)
-    quantised = _quantised(picked, dataset)
-    schedule, plan = _firmware.choose_plan(quantised.program, board, options.schedule)
-    name = "".join(c if c.isalnum() else "-" for c in picked.dataset["name"])
-    model = emit.model(quantised, plan, name=f"{name[-40:]}-{picked.index}")
+    source = _source.load(found, options.data_dir)
+    program = source.quantised.program
+    schedule, plan = _firmware.choose_plan(program, board, options.schedule)
+    model = emit.model(source.quantised, plan, name=source.name)
     with _staged(out) as folder:
-        _fill(folder, board, picked, dataset, schedule, model, options)
+        _fill(folder, board, source, schedule, model, options)
     return out
+
+
+def _found(options: Options) -> _picked.Picked | _quantised_folder.QuantisedFolder:
+    if (options.run_dir is None) == (options.quantised is None):
+        raise _cli.UsageError(
+            "give either --run_dir=DIR, a run's folder, or --quantised=DIR, one of "
+            "experiments.quantise"
+        )
+    if options.quantised is not None:
+        return _quantised_folder.read_quantised(options.quantised)
+    return _picked.read_pick(options.run_dir, options.pick)
 
 
 def _board(options: Options) -> deploy.Board:
@@ -75,60 +92,45 @@ def _board(options: Options) -> deploy.Board:
     return dataclasses.replace(board, **{k: v for k, v in changes.items() if v})
 
 
-def _quantised(picked: _picked.Picked, dataset: data.Dataset) -> QuantisedProgram:
-    """The pick as integers, calibrated on images of the training split."""
-    program = search.program_of(
-        picked.genome, picked.variables, dataset.input_shape, dataset.num_classes
-    )
-    images = _firmware.network_input(
-        dataset.train.images[: _firmware.CALIBRATION_IMAGES],
-        picked.genome,
-        dataset.normalisation,
-    )
-    return quantise(
-        program, images, input_range=_firmware.input_range(dataset.normalisation)
-    )
-
-
 def _fill(
     folder: pathlib.Path,
     board: deploy.Board,
-    picked: _picked.Picked,
-    dataset: data.Dataset,
+    source: _source.Source,
     schedule: str,
     model: emit.Model,
     options: Options,
 ) -> None:
     """Fills the firmware folder, prints what was measured, checks every promise."""
-    test, quantised = dataset.test(), model.quantised
-    inputs = _firmware.network_input(test.images, picked.genome, dataset.normalisation)
-    images = quantised.scale(quantised.program.inputs[0]).to_int8(inputs)
-    wanted = _firmware.reference(quantised, images)
-    count = len(images) if board == deploy.HOST_BOARD else options.images
-    made = {}
+    images, everything = source.images, len(source.images)
+    count = (
+        everything if board == deploy.HOST_BOARD else min(options.images, everything)
+    )
+    wanted = _firmware.reference(source.quantised, images)
+    made = []
     with tempfile.TemporaryDirectory() as scratch:
         for target, where, some in (
             (deploy.HOST_BOARD, scratch, images),
             (board, folder, images[:count]),
         ):
-            made[target] = _firmware.measure(
-                target,
-                model,
-                some,
-                pathlib.Path(where),
-                helper=pathlib.Path(scratch, "helper"),
-                optimise=options.optimise,
+            made.append(
+                _firmware.measure(
+                    target,
+                    model,
+                    some,
+                    pathlib.Path(where),
+                    helper=pathlib.Path(scratch, "helper"),
+                    optimise=options.optimise,
+                )
             )
-    measured = made[board]
     accuracy = {
-        "test_images": len(test),
-        "float_test_accuracy": 1.0 - _float_error(picked, dataset, test),
-        "int8_test_accuracy": float((wanted.argmax(1) == test.labels).mean()),
+        "test_images": everything,
+        "float_test_accuracy": 1.0 - source.float_test_error,
+        "int8_test_accuracy": float((wanted.argmax(1) == source.labels).mean()),
     }
-    _say(picked, board, accuracy, measured, model, schedule)
+    _say(source, accuracy, made[-1], model, schedule)
     wrong = [
         sentence
-        for one in made.values()
+        for one in made
         for sentence in _firmware.broken_promises(
             one, model, wanted[: len(one.run.outputs)]
         )
@@ -136,40 +138,33 @@ def _fill(
     if wrong:
         raise BrokenPromise("; ".join(wrong))
     print(
-        f"\nOutputs equal the integer reference's bit for bit: of all {len(test):,} "
-        f"test images on this computer, of {len(images[:count]):,} on {board.name}."
+        f"\nOutputs equal the integer reference's bit for bit: of all {everything:,} "
+        f"test images on this computer, of {count:,} on {board.name}."
     )
     _write_rest(folder, model, images, wanted)
-    figures = _promise.as_json(measured, model, schedule)
-    origin = {"run_dir": str(picked.run_dir), "trial": picked.index}
-    report.write_json(folder / _MARK, {**origin, **accuracy, **figures})
+    figures = _promise.as_json(made[-1], model, schedule)
+    report.write_json(folder / _MARK, {**source.origin, **accuracy, **figures})
 
 
-def _float_error(
-    picked: _picked.Picked, dataset: data.Dataset, test: data.Split
-) -> float:
-    return training.error_rate(
-        picked.genome,
-        picked.variables,
-        test,
-        dataset.num_classes,
-        dataset.normalisation,
-    )
-
-
-def _say(picked, board, accuracy, measured, model, schedule) -> None:
+def _say(
+    source: _source.Source,
+    accuracy: dict[str, float],
+    measured: _firmware.Measured,
+    model: emit.Model,
+    schedule: str,
+) -> None:
+    board, promised = measured.firmware.board, source.promised
     print(
-        f"Trial {picked.index} of {picked.run_dir} on {board.name} ({board.chip}): "
+        f"{source.title} on {board.name} ({board.chip}): "
         f"float {100 * accuracy['float_test_accuracy']:.2f} %, int8 "
         f"{100 * accuracy['int8_test_accuracy']:.2f} % of {accuracy['test_images']:,} "
         "test images are right."
     )
-    if "planned_arena" in picked.figures:
+    if "planned_arena" in promised and "model_size_nonzero" in promised:
         print(
-            f"The run promised {picked.figures['planned_arena']:,} bytes of "
-            "planned_arena (whole maps, in place) and "
-            f"{picked.figures['model_size_nonzero']:,} bytes of nonzero weights, "
-            "indices not counted."
+            f"The run promised {promised['planned_arena']:,} bytes of planned_arena "
+            f"(whole maps, in place) and {promised['model_size_nonzero']:,} bytes of "
+            "nonzero weights, indices not counted."
         )
     formats = ", ".join(f"{name}: {kind}" for name, kind in model.formats.items())
     print(f"Weights are stored as {formats}.\n")

@@ -2,7 +2,9 @@ r"""Puts a search's network onto a board: int8, C, built, emulated and measured.
 
     python -m experiments.deploy --run_dir=runs/mnist --pick=best --board=uno
 
-Writes a firmware folder (``--out``, by default ``RUN_DIR/firmware/BOARD``): the
+With ``--quantised=DIR`` the network is one that ``experiments.quantise`` wrote.
+
+Writes a firmware folder (``--out``, by default ``DIR/firmware/BOARD``): the
 network's C with its README, Makefile and self-test, and in ``build`` the firmware that
 was measured. It runs on the board's emulator on test images, and on this computer on
 all of them; every output is compared with the integer reference. The folder appears
@@ -19,6 +21,9 @@ from spjax import deploy
 flags.adopt_module_key_flags(_cli)
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run.")
 _PICK = flags.DEFINE_string("pick", "best", "`best`, or a trial's number.")
+_QUANTISED = flags.DEFINE_string(
+    "quantised", None, "Instead of a run: a folder that experiments.quantise wrote."
+)
 _BOARD = flags.DEFINE_string("board", "uno", f"One of {', '.join(deploy.TARGETS)}.")
 _RAM_BYTES = flags.DEFINE_integer(
     "ram_bytes", None, "RAM in bytes, instead of the board's.", lower_bound=1
@@ -30,7 +35,7 @@ _IMAGES = flags.DEFINE_integer(
     "images", 200, "Test images to run on the board's emulator.", lower_bound=1
 )
 _OUT = flags.DEFINE_string(
-    "out", None, "The firmware folder; RUN_DIR/firmware/BOARD if not given."
+    "out", None, "The firmware folder; DIR/firmware/BOARD if not given."
 )
 _SCHEDULE = flags.DEFINE_enum(
     "schedule",
@@ -53,8 +58,6 @@ _INSTALL = flags.DEFINE_bool(
 def main(argv: Sequence[str]) -> int:
     """Reads the flags, deploys, prints where to."""
     del argv
-    if _RUN_DIR.value is None:
-        raise _cli.UsageError("--run_dir is missing: give the folder of a run")
     out = _deployment.deploy_pick(
         _deployment.Options(
             run_dir=_RUN_DIR.value,
@@ -67,6 +70,7 @@ def main(argv: Sequence[str]) -> int:
             schedule=_SCHEDULE.value,
             optimise=_OPTIMISE.value,
             data_dir=_DATA_DIR.value,
+            quantised=_QUANTISED.value,
             install_tools=_INSTALL.value,
         )
     )

@@ -3,15 +3,18 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from experiments import _cli, _deployment, _firmware, _promise
-from spjax import data
+from experiments import _cli, _deployment, _firmware, _picked, _promise
+from spjax import data, search
 from spjax import deploy as deploy_room
+from spjax.deploy.files import save_quantised
+from spjax.deploy.quantise import quantise
 from spjax.deploy.quantised import QuantisationError
 from tests.experiments import deployed_run
 from tests.experiments.deployed_run import run_dir  # noqa: F401
@@ -156,7 +159,7 @@ def test_a_network_that_is_not_what_was_promised(run_dir, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((), "--run_dir is missing"), (("--pick=99", "--run_dir=RUN"), "--pick=99")],
+    [((), "give either --run_dir"), (("--pick=99", "--run_dir=RUN"), "--pick=99")],
 )
 def test_errors_end_in_one_line(arguments, message, run_dir):  # noqa: F811
     given = [argument.replace("RUN", str(run_dir)) for argument in arguments]
@@ -170,6 +173,55 @@ def test_errors_end_in_one_line(arguments, message, run_dir):  # noqa: F811
     assert done.returncode == _cli.EXIT_USAGE
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def quantised_dir(run_dir, tmp_path_factory):  # noqa: F811
+    """What experiments.quantise writes, with weights of four bits."""
+    folder = tmp_path_factory.mktemp("quantised")
+    picked = _picked.read_pick(str(run_dir), "best")
+    dataset = _picked.load_dataset(picked, None)
+    shape, classes = dataset.input_shape, dataset.num_classes
+    program = search.program_of(picked.genome, picked.variables, shape, classes)
+    images = dataset.normalisation(dataset.train.images)
+    quantised = quantise(program, images, precisions="int4")
+    save_quantised(folder / "quantised.npz", quantised)
+    network = search.deployed_folder(run_dir, deployed_run.INDEX)
+    facts = {
+        "float_test_error": 0.125,
+        "dataset": dataset.describe(),
+        "flags": {**picked.flags, "network": str(network)},
+    }
+    (folder / "quantised.json").write_text(json.dumps(facts))
+    return folder
+
+
+def test_a_quantised_network_is_deployed_as_it_is(quantised_dir, tmp_path, capsys):
+    deployed_run.need("microbit")
+    out = tmp_path / "out"
+    _main(quantised=str(quantised_dir), board="microbit", images=4, out=str(out))
+    said = capsys.readouterr().out
+    assert "float 87.50 %" in said and "int4" in said
+    kept = json.loads((out / "measured.json").read_text())
+    assert kept["quantised"] == str(quantised_dir)
+    assert {form.rpartition("_")[2] for form in kept["formats"].values()} == {"int4"}
+
+
+def test_quantised_folders_that_are_not_whole(quantised_dir, run_dir, tmp_path):  # noqa: F811
+    message = _leaves_nothing(tmp_path, ValueError, quantised=str(tmp_path))
+    assert "has no quantised.npz" in message and "experiments.quantise" in message
+    both = {"quantised": str(quantised_dir), "run_dir": str(run_dir)}
+    assert "either" in _leaves_nothing(tmp_path, _cli.UsageError, **both)
+    broken = tmp_path / "broken"
+    shutil.copytree(quantised_dir, broken)
+    facts = json.loads((broken / "quantised.json").read_text())
+    moved = {**facts, "flags": {**facts["flags"], "network": "/gone"}}
+    (broken / "quantised.json").write_text(json.dumps(moved))
+    message = _leaves_nothing(tmp_path, ValueError, quantised=str(broken))
+    assert "made from /gone, which is not there" in message
+    (broken / "quantised.json").write_text(json.dumps({**facts, "flags": {}}))
+    message = _leaves_nothing(tmp_path, ValueError, quantised=str(broken))
+    assert "quantised.json is damaged" in message
 
 
 def test_network_input_is_the_pixels_as_int8(run_dir):  # noqa: F811
