@@ -10,13 +10,18 @@ writes before it::
     spjax_layer    in flash. taps, depth: a row holds `taps` times `depth` weights
                    values, index: the tables; padding: the input's zero point
     tap            for each tap the address of its inputs, or 0 in the padding
+    NEXT_BYTE(pointer), ADD_PRODUCT(sum, x, w)
+                   reads a byte of flash and steps on; sum += x * w for int8 x and w
+    ADD_PRODUCTS(sum, x, pointer, count)
+                   the same for `count` numbers from address x and from flash
+    APART          keeps a function out of others, so that its loop has all registers
     BYTE(address), GET8, GET_INT8, GET_COUNT, GET_TABLE(member)
                    a byte of flash; a number or an address that lies in flash
 
 A tap outside of the map counts as inputs that equal the zero point, which is what the
 bias expects (`spjax.deploy.emit` has folded the zero point into it).
 
-The texts have holes. OPEN, NEXT and CLOSE find, read and leave the stored values: by a
+The texts have holes. OPEN, VALUE and CLOSE find, read and leave the stored values: by a
 running address where a value is a byte, by number where it is less. FIELD reads an
 index field.
 """
@@ -84,8 +89,8 @@ static uint16_t column16(const uint8_t *table, spjax_count i) {
 }
 
 _SIGNATURE = """\
-static int32_t dot_NAME(const spjax_layer *layer, spjax_cursor *at,
-                        const int8_t *const *tap, uint16_t base) {
+APART static int32_t dot_NAME(const spjax_layer *layer, spjax_cursor *at,
+                              const int8_t *const *tap, uint16_t base) {
   spjax_count depth = GET_COUNT(layer->depth);
   int32_t sum = 0;
 """
@@ -103,11 +108,10 @@ _DENSE = (
     spjax_count c = depth;
     if (x) {
       x += base;
-      do sum += (int16_t)*x++ * NEXT;
-      while (--c);
+      RUN
     } else {
       int8_t padding = GET_INT8(layer->padding);
-      do sum += (int16_t)padding * NEXT;
+      do ADD_PRODUCT(sum, padding, VALUE);
       while (--c);
     }
   } while (--taps);
@@ -133,7 +137,7 @@ _TERNARY = (
     for (spjax_count c = 0; c < depth; ++c) {
       int8_t x = place ? place[base + c] : padding;
       if (left == 0) {
-        rest = BYTE(value++);
+        rest = NEXT_BYTE(value);
         ++at->value;
         left = 5;
       }
@@ -165,17 +169,17 @@ _BITMAP = (
   uint8_t bits = 0, left = (uint8_t)(-at->index & 7);
   OPEN
   at->index += taps * depth;
-  if (left) bits = (uint8_t)(BYTE(index++) >> (8 - left));
+  if (left) bits = (uint8_t)(NEXT_BYTE(index) >> (8 - left));
   do {
     const int8_t *x = *tap++;
     spjax_count c = depth;
     if (x) x += base;
     do {
       if (left == 0) {
-        bits = BYTE(index++);
+        bits = NEXT_BYTE(index);
         left = 8;
       }
-      if (bits & 1) sum += (int16_t)(x ? *x : padding) * NEXT;
+      if (bits & 1) ADD_PRODUCT(sum, x ? *x : padding, VALUE);
       if (x) ++x;
       bits >>= 1;
       --left;
@@ -210,7 +214,7 @@ _GAPS = (
         return sum;
       }
     }
-    sum += (int16_t)(*tap ? (*tap)[base + c] : padding) * NEXT;
+    ADD_PRODUCT(sum, *tap ? (*tap)[base + c] : padding, VALUE);
     do {
       field = FIELD(index, place++);
       c += field;
@@ -239,7 +243,7 @@ _CSR = (
       first += depth;
       ++tap;
     }
-    sum += (int16_t)(*tap ? (*tap)[base + c] : padding) * NEXT;
+    ADD_PRODUCT(sum, *tap ? (*tap)[base + c] : padding, VALUE);
   }
   at->index = place;
   CLOSE
@@ -250,10 +254,13 @@ _CSR = (
 
 _DOTS = {"dense": _DENSE, "bitmap": _BITMAP, "gaps": _GAPS, "csr": _CSR}
 
-# OPEN, NEXT, CLOSE: of bytes, and of what is less than a byte.
+# Bytes times bytes, as many as c says: the loop that dense layers spend their time in.
+_RUN = "ADD_PRODUCTS(sum, x, value, c);"
+
+# OPEN, VALUE, CLOSE: of bytes, and of what is less than a byte.
 _BY_ADDRESS = (
     "const uint8_t *value = GET_TABLE(layer->values) + at->value;",
-    "(int8_t)BYTE(value++)",
+    "(int8_t)NEXT_BYTE(value)",
     "at->value = (spjax_count)(value - GET_TABLE(layer->values));",
 )
 _BY_NUMBER = (
@@ -279,7 +286,9 @@ def c_dot(form: Format) -> str:
     """The C function ``dot_FORMAT``: its text, without the readers that it calls."""
     text = _TERNARY if form.values == "ternary" else _DOTS[form.codec]
     access = _BY_ADDRESS if form.values == "int8" else _BY_NUMBER
-    for hole, filling in zip(("OPEN", "NEXT", "CLOSE"), access, strict=True):
+    run = "do ADD_PRODUCT(sum, *x++, VALUE);\n      while (--c);"
+    text = text.replace("RUN", _RUN if form.values == "int8" else run)
+    for hole, filling in zip(("OPEN", "VALUE", "CLOSE"), access, strict=True):
         text = text.replace(hole, filling)
     text = text.replace("NAME", form.name).replace("READ(", f"value_{form.values}(")
     text = text.replace("ESCAPE", str((1 << form.index_bits) - 1))

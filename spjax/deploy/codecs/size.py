@@ -6,13 +6,15 @@ emitted C holds these arrays and no others but tables of geometry, which depend 
 number of layers only.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from spjax import analysis
 from spjax.analysis.stream import unit_output
 from spjax.analysis.windows import map_shape
-from spjax.deploy.codecs.encoded import EncodedWeights
-from spjax.deploy.codecs.formats import choose
+from spjax.deploy.codecs.encoded import EncodedWeights, Format
+from spjax.deploy.codecs.formats import choose, encode
 from spjax.deploy.quantised import Linear, QuantisedProgram
 
 CHANNEL_BYTES = 9
@@ -43,23 +45,31 @@ def model_size_encoded(
 
 
 def encoded_weights(
-    quantised: QuantisedProgram, plan: analysis.Plan | None = None
+    quantised: QuantisedProgram,
+    plan: analysis.Plan | None = None,
+    formats: Mapping[str, Format] | None = None,
 ) -> dict[str, EncodedWeights]:
-    """The smallest encoding of every convolution and dense layer.
+    """The smallest encoding of every convolution and dense layer, or a given one.
 
     Args:
       quantised: the network.
       plan: as in `model_size_encoded`.
+      formats: operation name -> format that it shall have; of others the smallest.
 
     Returns:
       operation name -> encoded weight matrix.
+
+    Raises:
+      CodecError: if a given format cannot hold the weights.
     """
     pixels = streamed_pixels(quantised.program, plan) if plan else {}
-    return {
-        name: choose(weight_matrix(operation.weights, pixels.get(name, 1)))
-        for name, operation in quantised.operations.items()
-        if isinstance(operation, Linear)
-    }
+    encoded = {}
+    for name, operation in quantised.operations.items():
+        if isinstance(operation, Linear):
+            matrix = weight_matrix(operation.weights, pixels.get(name, 1))
+            given = (formats or {}).get(name)
+            encoded[name] = encode(matrix, given) if given else choose(matrix)
+    return encoded
 
 
 def weight_matrix(weights: np.ndarray, pixels: int = 1) -> np.ndarray:

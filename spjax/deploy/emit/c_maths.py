@@ -12,22 +12,35 @@ Every partial product fits 32 bits, and so does each with the carry of the one b
     high = a1 m1 + (s >> 16) + (t >> 16)
     (a m + 2**30) >> 31 = 2 high + (((t mod 2**16 >> 14) + 1) >> 1)
 
-because adding 2**30 carries nothing from below bit 30. An 8-bit processor multiplies
-16 bits quickly and 64 bits very slowly; all others lose a few instructions.
+because adding 2**30 carries nothing from below bit 30. Of the second rounding, adding
+2**(r - 1) and shifting by r is shifting by r - 1, adding 1 and shifting by 1. An 8-bit
+processor multiplies 16 bits quickly and 64 bits very slowly; all others lose a few
+instructions.
 """
 
 SCALED = """\
+/* Products of 16 and 16 bits; functions, for avr-gcc would multiply 32 by 32. */
+APART static int32_t times(int16_t a, uint16_t b) { return (int32_t)a * b; }
+APART static uint32_t times_unsigned(uint16_t a, uint16_t b) {
+  return (uint32_t)a * b;
+}
+
 /* a * m * 2**-31 * 2**-shift, rounded after either step: halves up, then away from 0.
    The 64-bit product is put together from four of 16 times 16 bits. */
-static int32_t scaled(int32_t a, int32_t m, uint8_t shift) {
-  int16_t a1 = (int16_t)(a >> 16), m1 = (int16_t)(m >> 16);
-  uint16_t a0 = (uint16_t)a, m0 = (uint16_t)m;
-  int32_t s = (int32_t)a1 * m0 + (int32_t)((uint32_t)a0 * m0 >> 16);
-  uint32_t t = (uint32_t)a0 * (uint16_t)m1 + (uint16_t)s;
-  int32_t high = (int32_t)a1 * m1 + (s >> 16) + (int32_t)(t >> 16);
+APART static int32_t scaled(int32_t a, int32_t m, uint8_t shift) {
+  int16_t a1 = (int16_t)(a >> 16);
+  uint16_t a0 = (uint16_t)a, m0 = (uint16_t)m, m1 = (uint16_t)(m >> 16);
+  int32_t s = times(a1, m0) + (int32_t)(times_unsigned(a0, m0) >> 16);
+  uint32_t t = times_unsigned(a0, m1) + (uint16_t)s;
+  int32_t high = times(a1, m1) + (s >> 16) + (int32_t)(t >> 16);
   int32_t h = 2 * high + ((((uint16_t)t >> 14) + 1) >> 1);
   if (shift == 0) return h;
-  return (h + ((int32_t)1 << (shift - 1)) - (h < 0)) >> shift;
+  if (h < 0) --h;
+  if (--shift >= 8) { /* whole bytes first: a loop of shifts is slow on AVR */
+    h >>= 8;
+    shift = (uint8_t)(shift - 8);
+  }
+  return ((h >> shift) + 1) >> 1;
 }
 """
 

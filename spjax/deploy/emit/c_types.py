@@ -9,7 +9,7 @@ FLASH = """\
    to read them; elsewhere flash is memory like any other. BYTE and LONG read elements
    of arrays, GET the members of structs. */
 #ifdef __AVR__
-#include <avr/pgmspace.h>
+@AVR@#include <avr/pgmspace.h>
 #define SPJAX_FLASH PROGMEM
 #define BYTE(address) pgm_read_byte(address)
 #define LONG(address) ((int32_t)pgm_read_dword(address))
@@ -17,7 +17,7 @@ FLASH = """\
 #define GET_INT8(member) ((int8_t)pgm_read_byte(&(member)))
 #define GET16(member) pgm_read_word(&(member))
 #define GET32(member) ((int32_t)pgm_read_dword(&(member)))
-#define GET_COUNT(member) @READ_COUNT@(&(member))
+#define GET_COUNT(member) pgm_read_word(&(member))
 #define GET_TABLE(member) ((const uint8_t *)pgm_read_word(&(member)))
 #define GET_LONGS(member) ((const int32_t *)pgm_read_word(&(member)))
 #define GET_LAYER(member) ((const spjax_layer *)pgm_read_word(&(member)))

@@ -15,8 +15,8 @@ static spjax_count place_of(const spjax_map *map, uint16_t pixel) {
 
 WINDOW = """\
 /* Addresses of the pixels under the window at (row, column); 0 in the padding. */
-static void window(const spjax_layer *layer, const spjax_map *from, uint16_t row,
-                   uint16_t column, const int8_t **tap) {
+APART static void window(const spjax_layer *layer, const spjax_map *from,
+                         uint16_t row, uint16_t column, const int8_t **tap) {
   uint8_t apart = GET8(layer->apart_across);
   spjax_count size = (spjax_count)((spjax_count)from->pixels * from->channels);
   spjax_count step = (spjax_count)((spjax_count)apart * from->channels);
@@ -50,8 +50,8 @@ static void window(const spjax_layer *layer, const spjax_map *from, uint16_t row
 CONV_PIXEL = """\
 /* All outputs of one pixel. If best is set, only values that are larger than what is
    there already are written. */
-static void conv_pixel(const spjax_layer *layer, const spjax_map *from, uint16_t row,
-                       uint16_t column, int8_t *to, uint8_t best) {
+APART static void conv_pixel(const spjax_layer *layer, const spjax_map *from,
+                             uint16_t row, uint16_t column, int8_t *to, uint8_t best) {
   const int8_t *tap[SPJAX_TAPS];
   spjax_cursor at;
   uint16_t outputs = GET16(layer->outputs), group = GET16(layer->group);

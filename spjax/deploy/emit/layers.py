@@ -13,6 +13,7 @@ over all taps, inside or not, so that a product is of two int8 numbers.
 
 import dataclasses
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -57,12 +58,17 @@ class Layer:
     shifts: np.ndarray | None = None
 
 
-def layers_of(quantised: QuantisedProgram, plan: analysis.Plan) -> dict[str, Layer]:
+def layers_of(
+    quantised: QuantisedProgram,
+    plan: analysis.Plan,
+    formats: Mapping[str, codecs.Format] | None = None,
+) -> dict[str, Layer]:
     """All layers of a network, as a plan runs them.
 
     Args:
       quantised: the network.
       plan: the plan.
+      formats: operation name -> format of its weights; of others the smallest.
 
     Returns:
       operation name -> layer, in program order; additions and concatenations, which
@@ -73,7 +79,7 @@ def layers_of(quantised: QuantisedProgram, plan: analysis.Plan) -> dict[str, Lay
     """
     program = quantised.program
     pixels = codecs.streamed_pixels(program, plan)
-    encoded = codecs.encoded_weights(quantised, plan)
+    encoded = codecs.encoded_weights(quantised, plan, formats)
     layers: dict[str, Layer] = {}
     symbols: set[str] = set()
     for number, operation in enumerate(program.operations):
