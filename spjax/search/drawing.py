@@ -68,26 +68,11 @@ def draw_feasible(
         else:
             exhausted = True
     seen.sort(key=lambda pair: pair[0])
-    for excess, genome in seen[:_STARTS]:
-        last = 0
-        for step in range(_STEPS):
-            if step - last > _PATIENCE:
-                break
-            try:
-                child, _ = genomes.morph(rng, genome, shape, settings.bounds)
-                if rng.random() < 0.5:  # Two edits at once leave some dead ends.
-                    child, _ = genomes.morph(rng, child, shape, settings.bounds)
-            except GenomeError:  # A space with a single genome.
-                break
-            now = _excess(child, settings, least)
-            if now == 0:
-                if child not in taken:
-                    return child
-                exhausted = True
-            if now < excess:
-                last = step
-            if now <= excess:
-                genome, excess = child, now
+    for _, genome in seen[:_STARTS]:
+        found, known = _walk(rng, settings, genome, taken, least)
+        if found is not None:
+            return found
+        exhausted |= known
     if exhausted:
         raise InfeasibleError(
             f"no new genome within the limits was found beside the {len(taken)} of "
@@ -100,6 +85,57 @@ def draw_feasible(
         f"meets {wanted}; the smallest met, each by itself: {found}: raise the limit "
         f"or use smaller images"
     )
+
+
+def nearest_feasible(
+    rng: np.random.Generator, settings: Settings, genome: Genome, taken: Set[Genome]
+) -> Genome | None:
+    """Walks from a valid genome to one within the limits that was not taken.
+
+    Args:
+      rng: source of randomness.
+      settings: the search.
+      genome: where to start; itself the answer if it will do.
+      taken: canonical genomes that may not be the answer.
+
+    Returns:
+      The genome, or None if the walk ended without one.
+    """
+    cost = cost_of(genome, settings)
+    if genome not in taken and fits(cost, settings.limit_of):
+        return genome
+    return _walk(rng, settings, genome, taken, {})[0]
+
+
+def _walk(
+    rng: np.random.Generator,
+    settings: Settings,
+    genome: Genome,
+    taken: Set[Genome],
+    least: dict[str, float],
+) -> tuple[Genome | None, bool]:
+    """Edits a genome downhill; also tells whether it met only taken ones."""
+    shape, exhausted, last = settings.input_shape, False, 0
+    excess = _excess(genome, settings, least)
+    for step in range(_STEPS):
+        if step - last > _PATIENCE:
+            break
+        try:
+            child, _ = genomes.morph(rng, genome, shape, settings.bounds)
+            if rng.random() < 0.5:  # Two edits at once leave some dead ends.
+                child, _ = genomes.morph(rng, child, shape, settings.bounds)
+        except GenomeError:  # A space with a single genome.
+            break
+        now = _excess(child, settings, least)
+        if now == 0:
+            if child not in taken:
+                return child, exhausted
+            exhausted = True
+        if now < excess:
+            last = step
+        if now <= excess:
+            genome, excess = child, now
+    return None, exhausted
 
 
 def _excess(genome: Genome, settings: Settings, least: dict[str, float]) -> float:

@@ -29,14 +29,16 @@ from ax.storage.registry_bundle import RegistryBundle
 from ax.storage.runner_registry import CORE_RUNNER_REGISTRY
 
 from spjax import genomes
-from spjax.search.proposals import Observation, Proposal, propose
+from spjax.search.algorithms import algorithm
+from spjax.search.ax_method import ax_proposal
+from spjax.search.observation import Observation, Proposal
 from spjax.search.settings import Settings
 
 _STATUSES = {"COMPLETED": "completed", "FAILED": "failed"}
 
 
 class MorphThompsonNode(ExternalGenerationNode):
-    """Proposes genomes as `spjax.search.proposals` does.
+    """Proposes genomes by the algorithm that the settings name.
 
     Args:
       name: the node's name in its strategy.
@@ -68,6 +70,7 @@ class MorphThompsonNode(ExternalGenerationNode):
 
     def update_generator_state(self, experiment: Experiment, data: Data) -> None:
         """Reads the trials so far; called by Ax before candidates are asked for."""
+        self._seen = experiment, data
         self._observations = observations(experiment, data, self.settings)
         known = {o.genome for o in self._observations}
         # What was handed out but is no trial yet counts as under way.
@@ -82,9 +85,12 @@ class MorphThompsonNode(ExternalGenerationNode):
             Observation(count + i, genome, "running")
             for i, genome in enumerate(self._proposals)
         ]
-        proposal = propose(
-            self.settings, [*self._observations, *waiting], count + len(waiting)
-        )
+        known = [*self._observations, *waiting]
+        if self.settings.algorithm == "qlognehvi":
+            proposal = ax_proposal(self.settings, known, len(known), *self._seen)
+        else:
+            chosen = algorithm(self.settings.algorithm)
+            proposal = chosen(self.settings, known, len(known))
         self._proposals[proposal.genome] = proposal
         return dict(genomes.to_flat(proposal.genome, self.settings.bounds))
 

@@ -18,9 +18,8 @@ A proposal depends on the seed, its own index and the trials so far, on nothing 
 search that was interrupted goes on as if it had not been.
 """
 
-import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from spjax import genomes
 from spjax.genomes import Genome
 from spjax.search import pareto, scalarise, surrogates
 from spjax.search.drawing import cost_of, draw_feasible, fits
+from spjax.search.observation import Observation, Proposal, feasible
 from spjax.search.settings import Settings
 
 _FEWEST_TO_MODEL = 3
@@ -39,39 +39,6 @@ _ATTEMPTS_PER_CANDIDATE = 4
 # the search would spend itself on them, for they too stand on the front.
 _ERROR_FACTOR = 4.0
 _LEAST_ERROR = 0.005
-
-
-@dataclasses.dataclass(frozen=True)
-class Observation:
-    """A trial, as the proposals see it.
-
-    Attributes:
-      index: the trial's number.
-      genome: canonical.
-      status: ``completed``, ``failed`` or ``running``.
-      figures: the objectives' values by name; empty unless completed.
-    """
-
-    index: int
-    genome: Genome
-    status: str
-    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Proposal:
-    """A genome to train.
-
-    Attributes:
-      genome: canonical, valid, within the limits.
-      parent: index of the trial that it is a morph of and inherits weights from; None
-        for a random genome.
-      edit: ``random``, or the names of the edits joined by ``+``.
-    """
-
-    genome: Genome
-    parent: int | None
-    edit: str
 
 
 def propose(
@@ -92,11 +59,7 @@ def propose(
     """
     rng = np.random.default_rng([settings.seed, index])
     taken = {o.genome for o in observations}
-    good = [
-        o
-        for o in observations
-        if o.status == "completed" and fits(o.figures, settings.limit_of)
-    ]
+    good = feasible(settings, observations)
     if index < settings.initial_trials:
         return Proposal(_first_genome(rng, settings, taken, index), None, "random")
     if not good or rng.random() < settings.random_share:

@@ -57,6 +57,7 @@ def run(
     task: Task,
     specify: Callable[[Trial], Any],
     trials: int,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Iterator[TrialEvent]:
     """Runs a search until so many trials have ended; yields what happens.
 
@@ -71,6 +72,9 @@ def run(
         the study's objectives. A true ``diverged`` in it makes the trial a failed one.
       specify: makes the picklable ``spec`` of a trial.
       trials: number of trials of the whole study, failed and earlier ones included.
+      enough: asked before every new trial; once it says yes, those under way come to
+        their end and no other is begun. One that was chosen but not begun stays under
+        way in the study.
 
     Yields:
       Events, in order.
@@ -85,9 +89,13 @@ def run(
     waiting = collections.deque(study.pending())
     under_way: dict[int, Trial] = {}
     tries: collections.Counter[int] = collections.Counter()
-    failures = 0
+    failures, stopping = 0, False
     while True:
         while pool.idle and (waiting or study.num_trials < trials):
+            # What was lost is not new: it is tried again all the same.
+            stopping = stopping or enough()
+            if stopping and not (waiting and tries[waiting[0].index]):
+                break
             trial = waiting.popleft() if waiting else study.propose()
             under_way[trial.index] = trial
             tries[trial.index] += 1
@@ -95,7 +103,7 @@ def run(
             yield TrialEvent("started", trial.index)
         if not under_way:
             return
-        if not waiting and study.num_trials < trials:
+        if not (waiting or stopping) and study.num_trials < trials:
             waiting.append(study.propose())
         events = pool.poll(_POLL_SECONDS)
         for event in events:

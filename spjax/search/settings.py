@@ -16,6 +16,7 @@ MEMORY_MODELS = (
     "live_bytes",
     "best_order",
 )
+ALGORITHMS = ("morphs", "random", "ageing_evolution", "nsga2", "qlognehvi")
 SIZE = "model_size_nonzero"
 ERROR = "validation_error"
 KNOWN_BEFORE_TRAINING = (*MEMORY_MODELS, SIZE, "model_size_dense", "macs")
@@ -33,6 +34,8 @@ class Settings:
       limits: pairs (figure, largest allowed value), in bytes (MACs: a count); figures
         known before training only.
       bytes_per_element: bytes of one activation or weight on the target.
+      algorithm: what proposes the trials, one of `ALGORITHMS`.
+      population: size of the population of ``ageing_evolution`` and ``nsga2``.
       seed: nonnegative; proposals depend on it, their index and the trials before.
       initial_trials: number of random genomes at the start.
       random_share: share of random genomes among the later proposals, in [0, 1].
@@ -53,12 +56,19 @@ class Settings:
     candidates: int = 256
     error_bound: float | None = None
     bounds: Bounds = Bounds()
+    algorithm: str = "morphs"
+    population: int = 20
 
     def __post_init__(self) -> None:
         if self.memory_model not in MEMORY_MODELS:
             raise SearchError(
                 f"memory_model = {self.memory_model!r} is unknown: use one of "
                 f"{', '.join(MEMORY_MODELS)}"
+            )
+        if self.algorithm not in ALGORITHMS:
+            raise SearchError(
+                f"algorithm = {self.algorithm!r} is unknown: use one of "
+                f"{', '.join(ALGORITHMS)}"
             )
         for name, limit in self.limits:
             if name not in KNOWN_BEFORE_TRAINING:
@@ -76,7 +86,12 @@ class Settings:
             raise SearchError(
                 f"error_bound = {self.error_bound} must be above 0 and at most 1"
             )
-        for name, least in (("initial_trials", 1), ("candidates", 1), ("seed", 0)):
+        for name, least in (
+            ("initial_trials", 1),
+            ("candidates", 1),
+            ("population", 2),
+            ("seed", 0),
+        ):
             if getattr(self, name) < least:
                 raise SearchError(
                     f"{name} = {getattr(self, name)} must be at least {least}"

@@ -13,7 +13,7 @@ from spjax.search.settings import Settings
 _DIGITS = Settings(input_shape=(8, 8, 1), num_classes=10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32), st.integers(40, 3000), st.integers(150, 30_000))
 def test_draws_are_valid_within_the_limits_and_new(seed, memory, size):
     limits = (("input_output", memory), ("model_size_nonzero", size))

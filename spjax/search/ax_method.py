@@ -1,0 +1,103 @@
+"""Ax's own multi-objective method on the flat genome, as a baseline.
+
+qLogNEHVI (Ament et al., "Unexpected improvements to expected improvement for Bayesian
+optimization", NeurIPS 2023; Daulton et al., NeurIPS 2021), with the models and the
+optimiser that Ax 1.3 chooses by itself for the experiment: a Gaussian process per
+objective over all genes, those without effect included, size and memory modelled like
+the error although they are known. Nothing is inherited.
+
+A point that is no network for the image, or breaks a limit, is brought to the nearest
+genome that is and does not: kernels that do not fit are padded, and edits are made
+downhill. Importing this module does not import Ax.
+"""
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spjax import genomes
+from spjax.genomes import Genome, GenomeError
+from spjax.search.drawing import draw_feasible, nearest_feasible
+from spjax.search.observation import Observation, Proposal, feasible
+from spjax.search.settings import Settings
+
+if TYPE_CHECKING:
+    from ax.core.data import Data
+    from ax.core.experiment import Experiment
+
+
+def ax_proposal(
+    settings: Settings,
+    observations: Sequence[Observation],
+    index: int,
+    experiment: "Experiment",
+    data: "Data",
+) -> Proposal:
+    """Chooses what trial ``index`` is to train.
+
+    Args:
+      settings: the search.
+      observations: all trials so far, those under way included.
+      index: number of the new trial.
+      experiment: the same trials as Ax keeps them.
+      data: its data.
+
+    Returns:
+      The proposal, without a parent.
+
+    Raises:
+      InfeasibleError: if no new genome within the limits can be found.
+    """
+    rng = np.random.default_rng([settings.seed, index])
+    taken = {o.genome for o in observations}
+    enough = len(feasible(settings, observations)) >= 3
+    if index >= settings.initial_trials and enough:
+        genome = _generated(settings, index, experiment, data)
+        valid = None if genome is None else _valid(genome, settings)
+        found = valid and nearest_feasible(rng, settings, valid, taken)
+        if found:
+            edit = "qlognehvi" if found == genome else "qlognehvi+repair"
+            return Proposal(found, None, edit)
+    return Proposal(draw_feasible(rng, settings, taken), None, "random")
+
+
+def _generated(
+    settings: Settings, index: int, experiment: "Experiment", data: "Data"
+) -> Genome | None:
+    import torch
+    from ax.adapter.registry import Generators
+
+    # A second thread doubles the CPU time, and stalls where another process computes.
+    torch.set_num_threads(1)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(settings.seed * 1_000_003 + index)
+        run = Generators.BOTORCH_MODULAR(experiment=experiment, data=data).gen(n=1)
+    try:
+        return genomes.canonical(genomes.from_flat(run.arms[0].parameters))
+    except GenomeError:
+        return None
+
+
+def _valid(genome: Genome, settings: Settings) -> Genome | None:
+    """The genome, padded and with smaller windows as far as the image asks for it."""
+    for attempt in (genome, _padded(genome), _padded(genome, pools=False)):
+        try:
+            genomes.validate(attempt, settings.input_shape)
+            genomes.check_within(attempt, settings.bounds)
+            return genomes.canonical(attempt)
+        except GenomeError:
+            continue
+    return None
+
+
+def _padded(genome: Genome, pools: bool = True) -> Genome:
+    def block(old: genomes.Block) -> genomes.Block:
+        convs = tuple(dataclasses.replace(c, padding="SAME") for c in old.convs)
+        pool = old.pool if pools else genomes.Pool("none")
+        return dataclasses.replace(old, convs=convs, pool=pool)
+
+    return dataclasses.replace(genome, blocks=tuple(map(block, genome.blocks)))

@@ -1,0 +1,52 @@
+"""The trials so far as a search algorithm sees them, and what it answers with."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from spjax.genomes import Genome
+from spjax.search.drawing import fits
+from spjax.search.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """A trial, as the proposals see it.
+
+    Attributes:
+      index: the trial's number.
+      genome: canonical.
+      status: ``completed``, ``failed`` or ``running``.
+      figures: the objectives' values by name; empty unless completed.
+    """
+
+    index: int
+    genome: Genome
+    status: str
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """A genome to train.
+
+    Attributes:
+      genome: canonical, valid, within the limits.
+      parent: index of the trial that it is a morph of and inherits weights from; None
+        for a random genome.
+      edit: ``random``, or the names of the edits joined by ``+``.
+    """
+
+    genome: Genome
+    parent: int | None
+    edit: str
+
+
+def feasible(
+    settings: Settings, observations: Sequence[Observation]
+) -> list[Observation]:
+    """The completed trials that are within the limits, in order."""
+    return [
+        o
+        for o in observations
+        if o.status == "completed" and fits(o.figures, settings.limit_of)
+    ]

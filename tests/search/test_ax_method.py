@@ -1,0 +1,56 @@
+import dataclasses
+
+import pytest
+
+from spjax import genomes, search
+from spjax.search.ax_method import _valid
+from spjax.search.drawing import cost_of, fits
+from tests.search.study_tasks import SETTINGS, advance
+
+pytest.importorskip("ax")
+pytestmark = pytest.mark.filterwarnings("ignore::Warning")
+
+# A space of few genes: the time that Ax takes grows with them.
+_SMALL = dataclasses.replace(
+    SETTINGS,
+    algorithm="qlognehvi",
+    initial_trials=4,
+    bounds=genomes.Bounds(
+        downsample=(1, 1), num_blocks=(1, 1), num_convs=(1, 1), num_dense=(0, 0),
+        conv_kinds=("regular",), batch_norm=(True,), relu=(True,), branches=(False,),
+        stride=(1, 1), pool_kinds=("max",), pruning=("weight",), sparsity=(0.1, 0.9), residual=(False,),
+    ),
+)  # fmt: skip
+
+
+def test_ax_chooses_networks_that_fit_after_the_first_random_ones(tmp_path):
+    with search.create(tmp_path / "run", _SMALL) as study:
+        advance(study, 5)
+        rows = study.records()
+    assert [row["edit"] for row in rows[:4]] == ["random"] * 4
+    assert all(row["edit"].startswith("qlognehvi") for row in rows[4:])
+    assert all(row["parent"] is None for row in rows)
+    for row in rows:
+        assert row["planned_arena"] <= 2048 and row["model_size_nonzero"] <= 8192
+    assert len({row["genome_id"] for row in rows}) == 5
+
+
+def test_what_does_not_fit_the_image_is_padded():
+    shape = SETTINGS.input_shape
+    conv = genomes.Conv(kernel=7, padding="VALID")
+    pool = genomes.Pool("max", 4)
+    genome = genomes.Genome(
+        blocks=tuple(genomes.Block(convs=(conv, conv), pool=pool) for _ in range(3))
+    )
+    with pytest.raises(genomes.GenomeError):
+        genomes.validate(genome, shape)
+    valid = _valid(genome, SETTINGS)
+    genomes.validate(valid, shape)
+    assert [len(b.convs) for b in valid.blocks] == [2, 2, 2]
+    assert valid.blocks[0].convs[0].kernel == 7
+
+
+def test_what_fits_is_left_as_it_is():
+    genome = genomes.canonical(genomes.Genome())
+    assert _valid(genome, SETTINGS) == genome
+    assert fits(cost_of(genome, SETTINGS), {"macs": 10**9})
