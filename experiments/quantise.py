@@ -20,15 +20,7 @@ import numpy as np
 from absl import flags
 
 from experiments import _augment, _cli, _flags
-from spjax import analysis, data, genomes, networks
-from spjax.deploy.files import save_quantised
-from spjax.deploy.finetune import finetune
-from spjax.deploy.floating import predict_float
-from spjax.deploy.integer import predict
-from spjax.deploy.quantise import layer_precisions, quantise
-from spjax.deploy.quantised import QuantisedProgram
-from spjax.deploy.scales import CLIPPINGS
-from spjax.deploy.tflite import to_tflite
+from spjax import analysis, data, deploy, genomes, networks
 
 flags.adopt_module_key_flags(_flags)
 flags.adopt_module_key_flags(_cli)
@@ -47,13 +39,10 @@ _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "At the start.", 1e-6
 _SHIFT = flags.DEFINE_float("augment_shift", 0.0, "Largest shift, in pixels.", 0.0)
 _ROTATION = flags.DEFINE_float("augment_rotation", 0.0, "Largest turn, degrees.", 0.0)
 _SCALING = flags.DEFINE_float("augment_scaling", 0.0, "Largest scaling.", 0.0, 0.9)
-_CLIPPING = flags.DEFINE_enum("clipping", "mse", CLIPPINGS, "Of activations.")
+_CLIPPING = flags.DEFINE_enum("clipping", "mse", deploy.CLIPPINGS, "Of activations.")
 _CALIBRATION = flags.DEFINE_integer("calibration", 512, "Training images for it.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the fine-tuning.", 0)
 _OUT = flags.DEFINE_string("out", None, "Folder for the results.")
-
-# The share of the epochs in which weights are removed, and in how many rounds.
-_PRUNING_SHARE, _ROUNDS = 0.5, 6
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,10 +56,12 @@ def main(argv: Sequence[str]) -> int:
     prepared = _Prepared(dataset, genome)
     precisions = _precisions(program, _PRECISION.value)
     test = dataset.test()
-    figures = {"float_test_error": _error(predict_float, program, prepared, test)}
+    figures = {
+        "float_test_error": _error(deploy.predict_float, program, prepared, test)
+    }
     print(f"float: test error {figures['float_test_error']:.2%}")
     images = prepared(dataset.train.images[: _CALIBRATION.value])
-    quantised = quantise(
+    quantised = deploy.quantise(
         program,
         images,
         precisions=precisions,
@@ -83,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
         figures[f"{name}_error"] = _error(_integers, quantised, prepared, split)
         print(f"integers: {name} error {figures[f'{name}_error']:.2%}")
     figures |= _weights(quantised)
-    _store(pathlib.Path(_OUT.value), quantised, figures, dataset)
+    _store(pathlib.Path(_OUT.value), genome, quantised, figures, dataset)
     return 0
 
 
@@ -129,12 +120,14 @@ def _precisions(program: analysis.Program, text: str) -> dict[str, str]:
             "one, and LAYER=PRECISION for the others."
         )
     named = dict(part.split("=", 1) for part in given if "=" in part)
-    return layer_precisions(program, layer_precisions(program, every[0]) | named)
+    return deploy.layer_precisions(
+        program, deploy.layer_precisions(program, every[0]) | named
+    )
 
 
-def _integers(quantised: QuantisedProgram, images: np.ndarray) -> np.ndarray:
+def _integers(quantised: deploy.QuantisedProgram, images: np.ndarray) -> np.ndarray:
     scale = quantised.scale(quantised.program.inputs[0])
-    return predict(quantised, scale.to_int8(images))
+    return deploy.predict(quantised, scale.to_int8(images))
 
 
 def _error(run, network, prepared: _Prepared, split: data.Split) -> float:
@@ -148,34 +141,20 @@ def _error(run, network, prepared: _Prepared, split: data.Split) -> float:
 
 def _trained(
     program: analysis.Program,
-    quantised: QuantisedProgram,
+    quantised: deploy.QuantisedProgram,
     precisions: dict[str, str],
     dataset: data.Dataset,
     prepared: _Prepared,
-) -> QuantisedProgram:
-    source = _batches(dataset, prepared)
+) -> deploy.QuantisedProgram:
     steps = max(1, round(_EPOCHS.value * len(dataset.train.images) / _BATCH_SIZE.value))
-    target = _SPARSITY.value
-    for index in range(_ROUNDS if target else 0):
-        done = (index + 1) / _ROUNDS
-        program = _pruned(program, target * (1 - (1 - done) ** 3))
-        part = max(1, round(steps * _PRUNING_SHARE / _ROUNDS))
-        quantised = _tuned(program, quantised, source, part, precisions, constant=True)
-        program = quantised.program
-        print(f"pruned to {target * (1 - (1 - done) ** 3):.1%}", flush=True)
-    rest = steps - round(steps * _PRUNING_SHARE) if target else steps
-    return _tuned(program, quantised, source, rest, precisions)
-
-
-def _tuned(program, quantised, source, steps, precisions, constant=False):
-    return finetune(
+    return deploy.finetune(
         program,
         quantised.scales,
-        source,
+        _batches(dataset, prepared),
         steps=steps,
         precisions=precisions,
         learning_rate=_LEARNING_RATE.value,
-        constant=constant,
+        sparsity=_SPARSITY.value,
         on_step=lambda step, loss: (
             step % 400 == 0
             and print(f"step {step} of {steps}: loss {loss:.4f}", flush=True)
@@ -197,31 +176,7 @@ def _batches(dataset: data.Dataset, prepared: _Prepared) -> Iterator[tuple]:
         yield dataset.normalisation(images), labels
 
 
-def _pruned(program: analysis.Program, sparsity: float) -> analysis.Program:
-    """Removes the smallest weights of every layer, by its own threshold."""
-
-    def pruned(weight: analysis.Weight) -> analysis.Weight:
-        if not weight.name.endswith("/kernel"):
-            return weight
-        size = np.abs(weight.values)
-        count = int(sparsity * size.size)
-        order = np.argsort(size, axis=None, kind="stable")
-        values = weight.values.copy()
-        values.reshape(-1)[order[:count]] = 0
-        return dataclasses.replace(
-            weight, values=values, nonzero=int(np.count_nonzero(values))
-        )
-
-    return dataclasses.replace(
-        program,
-        operations=tuple(
-            dataclasses.replace(op, weights=tuple(map(pruned, op.weights)))
-            for op in program.operations
-        ),
-    )
-
-
-def _weights(quantised: QuantisedProgram) -> dict:
+def _weights(quantised: deploy.QuantisedProgram) -> dict:
     layers = {}
     for name, operation in quantised.operations.items():
         if hasattr(operation, "weights"):
@@ -235,16 +190,18 @@ def _weights(quantised: QuantisedProgram) -> dict:
 
 def _store(
     folder: pathlib.Path,
-    quantised: QuantisedProgram,
+    genome: genomes.Genome,
+    quantised: deploy.QuantisedProgram,
     figures: dict,
     dataset: data.Dataset,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    save_quantised(folder / "quantised.npz", quantised)
-    (folder / "network.tflite").write_bytes(to_tflite(quantised))
+    deploy.save_quantised(folder / "quantised.npz", quantised)
+    (folder / "network.tflite").write_bytes(deploy.to_tflite(quantised))
     figures |= {"dataset": dataset.describe(), "flags": _cli.flag_values()}
     text = json.dumps(figures, indent=1, default=str) + "\n"
     (folder / "quantised.json").write_text(text, encoding="utf-8")
+    (folder / "genome.json").write_text(genomes.to_json(genome) + "\n", "utf-8")
     for name in ("quantised.npz", "network.tflite", "quantised.json"):
         print(f"wrote  {folder / name}")
 

@@ -2,9 +2,9 @@
 
 The folded network (no batch norm is left in it) is trained on with fake quantisation
 (`spjax.deploy.fake`) by Adam with a cosine schedule. A weight that is exactly zero at
-the start is pruned and stays zero. What is trained is the `Program` itself, so any
-traced function can be fine-tuned, and the network that is trained is the one that is
-deployed.
+the start is pruned and stays zero; more can be removed on the way. What is trained is
+the `Program` itself, so any traced function can be fine-tuned, and the network that is
+trained is the one that is deployed.
 
 Qwix (github.com/google/qwix 0.1.8) was looked at first. It quantises by intercepting
 the calls of a Flax module: batch norm is not folded, masks and which storages share a
@@ -25,6 +25,9 @@ from spjax.deploy.floating import check_program
 from spjax.deploy.quantise import layer_precisions, with_scales
 from spjax.deploy.quantised import QuantisationError, QuantisedProgram, TensorScale
 from spjax.deploy.scales import groups
+
+# The share of the steps in which weights are removed, and in how many rounds.
+_PRUNING_SHARE, _ROUNDS = 0.5, 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,7 +51,7 @@ def finetune(
     steps: int,
     precisions: str | Mapping[str, str] = "int8",
     learning_rate: float = 1e-3,
-    constant: bool = False,
+    sparsity: float = 0.0,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Finetuned:
     """Trains a network for the precision that it will be deployed at.
@@ -62,8 +65,9 @@ def finetune(
       steps: number of batches that are trained on.
       precisions: as in `quantise`.
       learning_rate: at the start of the cosine schedule, which ends at 0.
-      constant: whether the learning rate stays as it is instead, because more
-        training follows.
+      sparsity: share of each layer's weights to remove, the smallest of a layer
+        first, in rounds over the first half of the steps; those that are zero
+        already count.
       on_step: called with the step (from 1) and its loss, every 50 steps and after
         the last.
 
@@ -78,15 +82,15 @@ def finetune(
     precisions = layer_precisions(program, precisions)
     variables = fake_variables(program, scales, precisions)
     masks = jax.tree.map(lambda w: w != 0, variables["kernel"])
-    schedule = optax.cosine_decay_schedule(learning_rate, steps)
-    optimiser = optax.adam(learning_rate if constant else schedule)
+    optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
+    rounds = _pruning_rounds(steps, sparsity)
 
     def loss(variables: dict, images: jax.Array, labels: jax.Array) -> jax.Array:
         logits = fake_logits(program, scales, precisions, variables, images)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     @jax.jit
-    def step(variables: dict, state: optax.OptState, images, labels) -> tuple:
+    def step(variables: dict, state: optax.OptState, masks, images, labels) -> tuple:
         value, gradient = jax.value_and_grad(loss)(variables, images, labels)
         updates, state = optimiser.update(gradient, state, variables)
         variables = optax.apply_updates(variables, updates)
@@ -104,7 +108,9 @@ def finetune(
                 "more batches or fewer steps."
             )
         images, labels = (np.asarray(part) for part in batch)
-        variables, state, value = step(variables, state, images, labels)
+        if index in rounds:
+            masks = _smallest_removed(variables["kernel"], rounds[index])
+        variables, state, value = step(variables, state, masks, images, labels)
         losses.append(value)
         if index % 50 == 0 or index == steps:
             if not np.isfinite(float(value)):
@@ -118,6 +124,28 @@ def finetune(
     return Finetuned(
         _deployed(program, scales, precisions, trained), tuple(map(float, losses))
     )
+
+
+def _pruning_rounds(steps: int, sparsity: float) -> dict[int, float]:
+    """Step -> the sparsity from there on (the cubic schedule of Zhu and Gupta, 2017)."""
+    if not sparsity:
+        return {}
+    done = [(n + 1) / _ROUNDS for n in range(_ROUNDS)]
+    return {
+        1 + int(_PRUNING_SHARE * steps * (share - 1 / _ROUNDS)): sparsity
+        * (1 - (1 - share) ** 3)
+        for share in done
+    }
+
+
+def _smallest_removed(kernels: Mapping[str, jax.Array], sparsity: float) -> dict:
+    masks = {}
+    for name, kernel in kernels.items():
+        size = np.abs(np.asarray(kernel)).reshape(-1)
+        mask = np.ones(size.size, bool)
+        mask[np.argsort(size, kind="stable")[: int(sparsity * size.size)]] = False
+        masks[name] = (mask & (size > 0)).reshape(kernel.shape)
+    return masks
 
 
 def _deployed(

@@ -92,7 +92,6 @@ def test_masks_are_kept_and_the_rest_is_trained(task):
         _batches(images, labels),
         steps=60,
         precisions="int2",
-        constant=True,
         on_step=lambda step, loss: seen.append((step, loss)),
     ).quantised
     assert [step for step, _ in seen] == [50, 60]
@@ -108,6 +107,27 @@ def test_masks_are_kept_and_the_rest_is_trained(task):
             assert np.isin(weights, PRECISIONS["int2"]).all()
     assert made.scales["input"] == before.scales["input"]
     assert made.scales != before.scales
+
+
+def test_the_smallest_weights_of_each_layer_are_removed_in_rounds(task):
+    program, images, labels = task
+    program = _sparse(program)
+    made = finetune(
+        program,
+        quantise(program, images[:128]).scales,
+        _batches(images, labels),
+        steps=40,
+        sparsity=0.6,
+    ).quantised
+    for old, new in zip(program.operations, made.program.operations, strict=True):
+        if not old.weight("kernel"):
+            continue
+        before, after = (op.weight("kernel").values for op in (old, new))
+        assert (after[before == 0] == 0).all()
+        assert np.count_nonzero(after == 0) == int(0.6 * after.size)
+        # 40 small steps do not change which weights are large.
+        assert np.abs(before[after == 0]).mean() < 0.4 * np.abs(before).max()
+        assert (after[np.abs(before) > 0.8 * np.abs(before).max()] != 0).all()
 
 
 def test_few_batches_and_divergence_are_named():
