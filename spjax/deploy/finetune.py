@@ -127,7 +127,7 @@ def finetune(
 
 
 def _pruning_rounds(steps: int, sparsity: float) -> dict[int, float]:
-    """Step -> the sparsity from there on (the cubic schedule of Zhu and Gupta, 2017)."""
+    """Step -> the sparsity from there on: cubic, as of Zhu and Gupta (2017)."""
     if not sparsity:
         return {}
     done = [(n + 1) / _ROUNDS for n in range(_ROUNDS)]
