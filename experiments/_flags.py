@@ -25,6 +25,12 @@ GREY = flags.DEFINE_bool("grey", False, "Turn colour images to one grey channel.
 SPLIT_SEED = flags.DEFINE_integer(
     "split_seed", 0, "Seed of the training/validation split.", lower_bound=0
 )
+TRAIN_IMAGES = flags.DEFINE_integer(
+    "train_images",
+    None,
+    "Use only so many of the training images, always the same ones.",
+    lower_bound=1,
+)
 BOARD = flags.DEFINE_string(
     "board",
     "uno",
@@ -52,6 +58,8 @@ def load_dataset() -> data.Dataset:
         grey=GREY.value,
         seed=SPLIT_SEED.value,
     )
+    if TRAIN_IMAGES.value is not None:
+        dataset = data.subset(dataset, TRAIN_IMAGES.value)
     for note in dataset.notes:
         print(f"note: {note}")
     return dataset
@@ -76,7 +84,9 @@ def get_board() -> deploy.Board:
 
 def data_arguments() -> list[str]:
     """The flags of the data set that were given, as a command line has them."""
-    return _given(DATASET, DATA_DIR, IMAGE_SIZE, GREY, SPLIT_SEED, always=DATASET)
+    return _given(
+        DATASET, DATA_DIR, IMAGE_SIZE, GREY, SPLIT_SEED, TRAIN_IMAGES, always=DATASET
+    )
 
 
 def board_arguments() -> list[str]:

@@ -5,6 +5,7 @@ from spjax.data.dataset import Dataset, Normalisation, Split, fit_normalisation
 from spjax.data.errors import DataError
 from spjax.data.load import load
 from spjax.data.split import stratified_split
+from spjax.data.subset import subset
 
 __all__ = [
     "DataError",
@@ -16,4 +17,5 @@ __all__ = [
     "open_arrays",
     "save_arrays",
     "stratified_split",
+    "subset",
 ]
