@@ -167,6 +167,8 @@ FROM = """\
   else
     ring_of(unit - 1, &map);"""
 
+NOTHING_COMPUTED = "  (void)first; /* sums take the input's pixels as they are */"
+
 SUMS_CASE = """\
   if (role == SPJAX_SUMS) {
     ring_of(unit - 1, &map);

@@ -169,7 +169,7 @@ def _stream_functions(
         "FIRST": first,
         "DRAIN": c_stream.DRAIN if "SPJAX_TAKES" in roles else "",
         "SUMS": c_stream.SUMS_CASE if ends else "",
-        "FROM": c_stream.FROM if roles & _COMPUTE else "",
+        "FROM": c_stream.FROM if roles & _COMPUTE else c_stream.NOTHING_COMPUTED,
         "GROWN": c_stream.GROWN_CASE if "SPJAX_GROWN" in roles else "",
         "POOLED": c_stream.POOLED_CASE if "SPJAX_POOLED" in roles else "",
         "CONV": c_stream.CONV_CASE if "SPJAX_LINEAR" in single else "",
