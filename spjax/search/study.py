@@ -11,6 +11,7 @@ numbers they had, so that a resumed search has neither gaps nor duplicates.
 """
 
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -241,7 +242,11 @@ class Study:
             if figures.get(name) is None:
                 raise StudyError(f"trial {index} was completed without {name}")
         trial.update_run_metadata(
-            {"figures": dict(figures), "extra": dict(extra or {})}
+            {
+                "figures": dict(figures),
+                "extra": dict(extra or {}),
+                "elapsed": self._elapsed(),
+            }
         )
         storage.attach_figures(self._experiment, trial, figures)
         trial.mark_completed()
@@ -261,7 +266,9 @@ class Study:
           StudyError: if the trial is not under way, or it cannot be stored.
         """
         trial = self._running(index)
-        trial.update_run_metadata({"reason": reason, "extra": dict(extra or {})})
+        trial.update_run_metadata(
+            {"reason": reason, "extra": dict(extra or {}), "elapsed": self._elapsed()}
+        )
         trial.mark_failed(reason=reason)
         self._save(trial)
 
@@ -269,7 +276,8 @@ class Study:
         """Returns one plain row per trial, by index.
 
         Keys: ``index``, ``status`` (``completed``, ``failed`` or ``running``),
-        ``reason``, ``genome_id``, ``genome`` (JSON object), ``parent``, ``edit``, and
+        ``reason``, ``genome_id``, ``genome`` (JSON object), ``parent``, ``edit``,
+        ``elapsed`` (seconds from the first proposal to its end, pauses included), and
         the figures and extras that the trial was completed with.
         """
         return [_row(trial) for _, trial in sorted(self._experiment.trials.items())]
@@ -277,6 +285,11 @@ class Study:
     def record(self, index: int) -> dict[str, Any]:
         """Returns one trial's row; see `records`."""
         return _row(self._experiment.trials[index])
+
+    def _elapsed(self) -> float:
+        """Seconds since the first trial was proposed."""
+        first = self._experiment.trials[0].time_created
+        return round((datetime.datetime.now() - first).total_seconds(), 3)
 
     def _running(self, index: int) -> "AxTrial":
         trial = self._experiment.trials.get(index)
@@ -312,6 +325,7 @@ def _row(trial: "AxTrial") -> dict[str, Any]:
         "genome": facts.get("genome"),
         "parent": facts.get("parent"),
         "edit": facts.get("edit"),
+        "elapsed": facts.get("elapsed"),
         **facts.get("extra", {}),
         **facts.get("figures", {}),
     }

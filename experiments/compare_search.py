@@ -1,0 +1,101 @@
+r"""Runs the search by several algorithms and seeds, and compares how good they got.
+
+    python -m experiments.compare_search --root=runs/compare-digits --seeds=8 \
+        --algorithms=morphs,random,ageing_evolution,nsga2,qlognehvi \
+        -- --dataset=digits --trials=100 --workers=1
+    python -m experiments.compare_search --root=runs/compare-mnist --seeds=8 \
+        -- --dataset=mnist --train_images=10000 --epochs=5 --trials=100 --workers=1
+
+What stands after ``--`` goes to every run of ``experiments.search``. A run that was
+finished before is not run again, one that was interrupted goes on. Under --root:
+compare.csv (every run's course), compare.md (the table) and compare.png (hypervolume
+against trials and wall time). With ``--parallel=2 -- --workers=1`` two runs go side by
+side. The first line takes about 100 minutes of one core for each algorithm with 8
+seeds; the lone ``qlognehvi`` several times that.
+"""
+
+import csv
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments import _cli
+
+flags.adopt_module_key_flags(_cli)
+_ROOT = flags.DEFINE_string("root", "runs/compare", "Folder of all runs.")
+_ALGORITHMS = flags.DEFINE_list(
+    "algorithms",
+    ["morphs", "random", "ageing_evolution", "nsga2"],
+    "What to compare, as --algorithm of the search.",
+)
+_SEEDS = flags.DEFINE_integer("seeds", 8, "Runs of each, with seeds 0, 1, ..", 1)
+_PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at a time.", 1)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs what is missing, then writes and prints the comparison."""
+    from launch.errors import LaunchError
+    from launch.local import launch
+
+    root = pathlib.Path(_ROOT.value)
+    seeds = ",".join(str(seed) for seed in range(_SEEDS.value))
+    sweep = f"algorithm={','.join(_ALGORITHMS.value)};seed={seeds}"
+    try:
+        code = launch(
+            "experiments.search", sweep, root, _PARALLEL.value, list(argv[1:])
+        )
+    except LaunchError as error:
+        raise _cli.UsageError(str(error)) from error
+    courses, title = read_courses(root, argv[1:], sweep)
+    write(root, courses, title)
+    return code
+
+
+def read_courses(
+    root: pathlib.Path, extra: Sequence[str], sweep: str
+) -> tuple[dict[str, list], str]:
+    """The courses of the finished runs by algorithm, and what they searched."""
+    from launch.record import Folder
+    from launch.sweep import make_cells
+    from spjax import report
+    from spjax.report import comparison
+
+    courses, title = {}, "search"
+    for cell in make_cells(sweep, "experiments.search", list(extra)):
+        folder = Folder(root, cell)
+        if not folder.is_finished():
+            continue
+        rows = report.read_trials_csv(folder.run_dir / "trials.csv")
+        name = str(dict(cell.settings)["algorithm"])
+        courses.setdefault(name, []).append(comparison.course(rows))
+        header = report.read_front(folder.run_dir / "front.json")["header"]
+        title = f"{header['dataset']['name']} on {header['board']['name']}"
+    if not courses:
+        raise _cli.UsageError(
+            f"--root={root}: no run has finished; the logs there say why"
+        )
+    return courses, title
+
+
+def write(root: pathlib.Path, courses: dict[str, list], title: str) -> None:
+    """Writes compare.csv, compare.md and compare.png; prints the table."""
+    from spjax.report import comparison
+
+    with (root / "compare.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["algorithm", "run", "trial", "seconds", "hypervolume"])
+        for name, runs in courses.items():
+            for run, course in enumerate(runs):
+                pairs = zip(course.seconds, course.volumes, strict=True)
+                for trial, (seconds, volume) in enumerate(pairs):
+                    writer.writerow([name, run, trial, f"{seconds:.2f}", volume])
+    table = comparison.comparison_table(courses)
+    (root / "compare.md").write_text(table + "\n")
+    comparison.plot_comparison(root / "compare.png", courses, title)
+    print(table)
+    print(f"wrote  {root / 'compare.png'}")
+
+
+if __name__ == "__main__":
+    _cli.run(main)
