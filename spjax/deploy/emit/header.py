@@ -16,6 +16,10 @@ _TEXT = """\
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SPJAX_NAME "@NAME@"
 #define SPJAX_CLASSES @CLASSES@
 
@@ -73,6 +77,10 @@ _END = """
 void spjax_trace(uint16_t operation, uint32_t element, int8_t value);
 #endif
 
+#ifdef __cplusplus
+}
+#endif
+
 #endif
 """
 
@@ -107,17 +115,21 @@ def header(
         "CHANNELS": channels,
         "ROW": width * channels,
         "INPUT": math.prod((height, width, channels)),
-        "INPUT_SCALE": f"{given.scale:.9g}f" if "." in f"{given.scale:.9g}"
-        or "e" in f"{given.scale:.9g}" else f"{given.scale:.9g}.0f",
+        "INPUT_SCALE": _float(given.scale),
         "INPUT_ZERO": given.zero_point,
-        "OUTPUT_SCALE": f"{made.scale:.9g}f" if "." in f"{made.scale:.9g}"
-        or "e" in f"{made.scale:.9g}" else f"{made.scale:.9g}.0f",
+        "OUTPUT_SCALE": _float(made.scale),
         "OUTPUT_ZERO": made.zero_point,
         "ARENA": plan.planned_arena,
         "WEIGHTS": weight_bytes,
         "IN_ARENA": int(in_arena),
         "STREAMED": int(streamed),
-    }.items():  # fmt: skip
+    }.items():
         text = text.replace(f"@{key}@", str(value))
     text += _ROWS if in_arena or streamed else ""
     return text + (_INPUT if in_arena else "") + _END
+
+
+def _float(value: float) -> str:
+    """A float32 as a C literal."""
+    text = f"{value:.9g}"
+    return text + ("f" if "." in text or "e" in text else ".0f")
