@@ -11,6 +11,8 @@ smaller downset on can be done from the larger one with no byte more (submodular
 3. a downset from which another task leads to no more live bytes takes this way only.
 
 Downsets are bits of 64-bit numbers, a front is all those with equally many other tasks.
+With fronts of a limited width, those with the fewest live bytes, a good way is found
+sooner, but finding none proves nothing.
 """
 
 from collections.abc import Sequence
@@ -31,7 +33,15 @@ class Front:
       exceeded: lowest transient above the bound that it met.
     """
 
-    def __init__(self, problem: Problem, bound: int, low: int, high: int, limit: int):
+    def __init__(
+        self,
+        problem: Problem,
+        bound: int,
+        low: int,
+        high: int,
+        limit: int,
+        width: int | None = None,
+    ):
         """Prepares a search from one downset to another.
 
         Args:
@@ -40,13 +50,22 @@ class Front:
           low: where it starts.
           high: where it ends.
           limit: number of downsets to keep in all.
+          width: number of downsets to keep in a front; None for all.
         """
         self._problem, self._bound = problem, bound
         self._low, self._high, self._left = low, high, limit
+        self._width = width
         self.exceeded = _NEVER
         free = [task for task in bits(high & ~low)]
-        self._falling = [task for task in free if self._falls(task)]
-        self._others = [task for task in free if task not in self._falling]
+        self._others = [task for task in free if not self._falls(task)]
+        # (task, its transient and its live bytes afterwards, above those before it):
+        # what dies is the same after whatever has run.
+        whole = problem.everything
+        self._falling = [
+            (task, *problem.step(whole & ~(1 << task), 0, task))
+            for task in free
+            if self._falls(task)
+        ]
         self._mask = np.int64(sum(1 << task for task in self._others))
 
     def run(self) -> list[int] | None:
@@ -87,18 +106,14 @@ class Front:
         states, lives, changed = states.copy(), lives.copy(), True
         while changed:
             changed = False
-            for task in self._falling:
+            for task, during, after in self._falling:
                 ready = self._ready(states, task)
-                if not ready.any():
-                    continue
-                # What dies is the same for all: one downset stands for the others.
-                done = int(states[np.argmax(ready)])
-                during, after = self._problem.step(done, 0, task)
                 fits = ready & (lives + during <= self._bound)
                 self._exceed(lives[ready & ~fits] + during)
-                states[fits] |= np.int64(1 << task)
-                lives[fits] += after
-                changed |= bool(fits.any())
+                if fits.any():
+                    states[fits] |= np.int64(1 << task)
+                    lives[fits] += after
+                    changed = True
         return states, lives
 
     def _ready(self, states: np.ndarray, task: int) -> np.ndarray:
@@ -133,6 +148,8 @@ class Front:
         lives, parent = np.concatenate(bytes_)[first], np.concatenate(parent)[first]
         states, lives = self._settle(states, lives)
         keep = self._best(states)
+        if self._width is not None and len(keep) > self._width:
+            keep = keep[np.argsort(lives[keep], kind="stable")[: self._width]]
         return states[keep], lives[keep], parent[keep]
 
     def _step(
@@ -177,7 +194,7 @@ class Front:
         for state in reversed(chain):
             new = list(bits(state & ~done))
             # The other task first, then falling ones as they fit.
-            new.sort(key=lambda task: task in self._falling)
+            new.sort(key=lambda task: task not in self._others)
             while new:
                 for task in new:
                     if self._problem.before[task] & ~done:

@@ -25,6 +25,7 @@ inputs and outputs that overlap inputs.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 from spjax.analysis.chains import contract, order_twins
 from spjax.analysis.cut import least_live
@@ -32,6 +33,8 @@ from spjax.analysis.front import WORD, Front
 from spjax.analysis.problem import Problem, bits
 from spjax.analysis.schedule import Schedule
 from spjax.analysis.walk import CutOff, Walk, trimmed
+
+_NARROW, _MANY = 300, 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,23 +82,34 @@ def best_order(schedule: Schedule, alignment: int = 1, limit: int = 60_000) -> O
     peak = problem.peak(tasks)
     low = min(peak, _bound(contracted))
     search = _Search(contracted, limit)
-    attempt = low
+    attempt, improved = low, False
     while low < peak:
         path = search.within(attempt)
-        if path is not None:
-            tasks = tuple(task for group in path for task in groups[group])
-            peak = problem.peak(tasks)
-        elif search.cut_off:
+        if path is None and search.cut_off:
             break
-        else:
+        if path is None:
             low = max(search.exceeded, attempt + 1)
-        # The bound itself is right more often than not; then halve.
-        attempt = low if attempt < low and path is not None else (low + peak) // 2
+        else:
+            tasks = _ungrouped(path, groups)
+            peak = problem.peak(tasks)
+        attempt = (low + peak) // 2
+        if search.hard and not improved and low < peak:
+            # Few proofs are needed from a good order on: is there any below it?
+            improved = True
+            for path in search.quickly(low, peak):
+                if problem.peak(_ungrouped(path, groups)) < peak:
+                    tasks = _ungrouped(path, groups)
+                    peak = problem.peak(tasks)
+            attempt = peak - 1
         attempt = min(max(attempt, low), peak - 1)
     if low < peak:
         tasks, peak = min((tasks, peak), search.greedy_order(problem, groups),
                           key=lambda pair: pair[1])  # fmt: skip
     return Order(tasks, peak, low, low == peak)
+
+
+def _ungrouped(path: list[int], groups: list[list[int]]) -> tuple[int, ...]:
+    return tuple(task for group in path for task in groups[group])
 
 
 def _bound(problem: Problem) -> int:
@@ -115,6 +129,7 @@ class _Search:
     Attributes:
       exceeded: lowest transient above the bound that the last search met.
       cut_off: whether the limit ended the last search.
+      hard: whether some search was no matter of a few downsets.
     """
 
     def __init__(self, problem: Problem, limit: int):
@@ -124,6 +139,7 @@ class _Search:
         self._bound = 0
         self.exceeded = 0
         self.cut_off = False
+        self.hard = False
 
     def within(self, bound: int) -> list[int] | None:
         """An order with no transient above the bound, or None."""
@@ -165,6 +181,7 @@ class _Search:
                 elif backwards:
                     path = path[::-1]
                 return path
+            self.hard = True
             if limit == 500 and self._problem.count <= WORD:
                 front = Front(self._problem, self._bound, low, high, self._front_limit)
                 try:
@@ -176,6 +193,21 @@ class _Search:
             limit *= 3
         self.cut_off = True
         return None
+
+    def quickly(self, low: int, high: int) -> Iterator[list[int]]:
+        """Orders within lower and lower bounds, as far as narrow fronts find any."""
+        if self._problem.count > WORD:
+            return
+        while low < high:
+            bound = (low + high) // 2
+            everything = self._problem.everything
+            front = Front(self._problem, bound, 0, everything, _MANY, _NARROW)
+            path = front.run()
+            if path is None:
+                low = bound + 1
+            else:
+                high = bound
+                yield path
 
     def greedy_order(self, problem: Problem, groups: list) -> tuple[tuple, int]:
         """A good order without a proof: the cheapest next task first, forwards."""
