@@ -13,7 +13,7 @@ the smallest weights of each layer are removed during the first half of the epoc
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -39,6 +39,9 @@ _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "At the start.", 1e-6
 _SHIFT = flags.DEFINE_float("augment_shift", 0.0, "Largest shift, in pixels.", 0.0)
 _ROTATION = flags.DEFINE_float("augment_rotation", 0.0, "Largest turn, degrees.", 0.0)
 _SCALING = flags.DEFINE_float("augment_scaling", 0.0, "Largest scaling.", 0.0, 0.9)
+_TEACHER = flags.DEFINE_string(
+    "teacher", None, "Folder of a network to learn from besides the labels."
+)
 _CLIPPING = flags.DEFINE_enum("clipping", "mse", deploy.CLIPPINGS, "Of activations.")
 _CALIBRATION = flags.DEFINE_integer("calibration", 512, "Training images for it.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the fine-tuning.", 0)
@@ -90,17 +93,21 @@ class _Prepared:
         return self.dataset.normalisation(small)
 
 
-def _network(
-    folder: pathlib.Path, dataset: data.Dataset
-) -> tuple[genomes.Genome, analysis.Program]:
+def _genome(folder: pathlib.Path, flag: str) -> genomes.Genome:
     try:
         text = (folder / "genome.json").read_text(encoding="utf-8")
     except OSError as error:
         raise _cli.UsageError(
-            f"--network={folder} has no genome.json ({error.strerror}); give a folder "
+            f"--{flag}={folder} has no genome.json ({error.strerror}); give a folder "
             "such as RUN_DIR/trials/0012/deployed."
         ) from error
-    genome = genomes.from_json(text)
+    return genomes.from_json(text)
+
+
+def _network(
+    folder: pathlib.Path, dataset: data.Dataset
+) -> tuple[genomes.Genome, analysis.Program]:
+    genome = _genome(folder, "network")
     shape = genomes.deployed_shape(genome, dataset.input_shape)
     program = analysis.trace(
         networks.inference_function(genome, dataset.num_classes),
@@ -155,11 +162,25 @@ def _trained(
         precisions=precisions,
         learning_rate=_LEARNING_RATE.value,
         sparsity=_SPARSITY.value,
+        teacher=_teacher(dataset, prepared.genome) if _TEACHER.value else None,
         on_step=lambda step, loss: (
             step % 400 == 0
             and print(f"step {step} of {steps}: loss {loss:.4f}", flush=True)
         ),
     ).quantised
+
+
+def _teacher(dataset: data.Dataset, student: genomes.Genome) -> Callable:
+    folder = pathlib.Path(_TEACHER.value)
+    genome = _genome(folder, "teacher")
+    if genome.downsample != student.downsample:
+        raise _cli.UsageError(
+            f"--teacher={folder} downsamples by {genome.downsample}, the network by "
+            f"{student.downsample}; give one that sees the same images."
+        )
+    variables = networks.load_tree(folder / "weights.npz")
+    module = networks.build(genome, dataset.num_classes, lowering="training")
+    return lambda images: module.apply(variables, images, train=False)
 
 
 def _batches(dataset: data.Dataset, prepared: _Prepared) -> Iterator[tuple]:

@@ -28,6 +28,8 @@ from spjax.deploy.scales import groups
 
 # The share of the steps in which weights are removed, and in how many rounds.
 _PRUNING_SHARE, _ROUNDS = 0.5, 8
+# Softens the teacher's answers.
+_TEMPERATURE = 3.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +54,7 @@ def finetune(
     precisions: str | Mapping[str, str] = "int8",
     learning_rate: float = 1e-3,
     sparsity: float = 0.0,
+    teacher: Callable[[jax.Array], jax.Array] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Finetuned:
     """Trains a network for the precision that it will be deployed at.
@@ -68,6 +71,8 @@ def finetune(
       sparsity: share of each layer's weights to remove, the smallest of a layer
         first, in rounds over the first half of the steps; those that are zero
         already count.
+      teacher: images -> logits of a network, such as the float one, to learn from
+        besides the labels (Hinton, Vinyals and Dean, 2015); None for labels alone.
       on_step: called with the step (from 1) and its loss, every 50 steps and after
         the last.
 
@@ -87,7 +92,12 @@ def finetune(
 
     def loss(variables: dict, images: jax.Array, labels: jax.Array) -> jax.Array:
         logits = fake_logits(program, scales, precisions, variables, images)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        hard = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        if teacher is None:
+            return hard
+        soft = jax.nn.softmax(jax.lax.stop_gradient(teacher(images)) / _TEMPERATURE)
+        distance = optax.softmax_cross_entropy(logits / _TEMPERATURE, soft).mean()
+        return (hard + _TEMPERATURE**2 * distance) / 2
 
     @jax.jit
     def step(variables: dict, state: optax.OptState, masks, images, labels) -> tuple:

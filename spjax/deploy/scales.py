@@ -9,8 +9,12 @@ calibration images; with a of 255 steps,
 so that 0 is exact and a relu's range starts at -128. The ends of the range are those
 observed (``minmax``) or, with ``mse``, the observed ones shrunk by that factor out of
 `SHRINKING` which has the smallest mean squared error of rounding and saturation over
-a sample. The input and the outputs are never shrunk: pixels of 0 .. 255 that were
-normalised by one mean and deviation get their old steps back, as ``pixel - 128``.
+a sample. The input is never shrunk: pixels of 0 .. 255 that were normalised by one mean
+and deviation get their old steps back, as ``pixel - 128``.
+
+The outputs are the scores of classes, and only the largest matters. Their range starts
+at what 99 % of the images exceed with their second largest score (or at 0, if that is
+lower): lower scores saturate, and ties between the largest become rarer.
 """
 
 import dataclasses
@@ -36,11 +40,14 @@ class Observed:
       low: smallest value, 0 if that is smaller.
       high: largest value, 0 if that is larger.
       sample: float32 [n], some of the values.
+      runners_up: float32 [n], each image's second largest value, of an output with
+        several; else None.
     """
 
     low: float
     high: float
     sample: np.ndarray
+    runners_up: np.ndarray | None = None
 
 
 def groups(program: analysis.Program) -> dict[str, str]:
@@ -86,7 +93,8 @@ def observe(
             f"({int(bad.sum())} of {len(images)} images do); mend or drop them."
         )
     rng = np.random.default_rng(seed)
-    lows, highs, samples = {}, {}, {}
+    lows, highs, samples, runners_up = {}, {}, {}, []
+    output = program.storage(program.outputs[0])
     for part in run_float(program, images):
         for name, values in part.items():
             low, high = float(values.min()), float(values.max())
@@ -100,10 +108,17 @@ def observe(
             size = min(values.size, 1 + _SAMPLE * len(values) // len(images))
             chosen = rng.integers(values.size, size=size)
             samples.setdefault(name, []).append(values.reshape(-1)[chosen])
-    return {
+        scores = part[output].reshape(len(part[output]), -1)
+        if scores.shape[1] > 1:
+            runners_up.append(np.partition(scores, -2, axis=1)[:, -2])
+    seen = {
         name: Observed(lows[name], highs[name], np.concatenate(samples[name]))
         for name in lows
     }
+    if runners_up:
+        joined = np.concatenate(runners_up)
+        seen[output] = dataclasses.replace(seen[output], runners_up=joined)
+    return seen
 
 
 def activation_scales(
@@ -140,6 +155,9 @@ def activation_scales(
         high = max(observed[name].high for name in members)
         if input_range is not None and program.inputs[0] in members:
             low, high = min(low, input_range[0]), max(high, input_range[1])
+        seconds = observed[members[0]].runners_up
+        if len(members) == 1 and seconds is not None:
+            low = max(low, min(0.0, float(np.quantile(seconds, 0.01))))
         if clipping == "mse" and not ends & set(members):
             sample = np.concatenate([observed[name].sample for name in members])
             low, high = _smallest_error(low, high, sample)

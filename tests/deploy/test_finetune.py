@@ -1,6 +1,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -130,11 +131,36 @@ def test_the_smallest_weights_of_each_layer_are_removed_in_rounds(task):
         assert (after[np.abs(before) > 0.8 * np.abs(before).max()] != 0).all()
 
 
-def test_few_batches_and_divergence_are_named():
+def _linear():
     program, images = programs.of_function(
-        lambda p, x: x.reshape(len(x), -1) @ p["a"], {"a": (12, 3)}, image=(2, 2, 3)
+        lambda p, x: x.reshape(len(x), -1) @ p["a"] + p["b"],
+        {"a": (12, 3), "b": (3,)},
+        image=(2, 2, 3),
     )
-    scales, labels = quantise(program, images).scales, np.zeros(len(images), int)
+    return program, images, quantise(program, images).scales
+
+
+def test_a_teacher_s_answers_are_learnt_besides_the_labels():
+    program, images, scales = _linear()
+    labels = np.full(len(images), 1)
+    shares = {}
+    for name, teacher in (
+        ("labels", None),
+        ("teacher", lambda x: jnp.broadcast_to(jnp.array([0, 0, 9.0]), (len(x), 3))),
+    ):
+        batches = 200 * [(images, labels)]
+        made = finetune(
+            program, scales, batches, steps=200, learning_rate=0.03, teacher=teacher
+        )
+        inputs = made.quantised.scale("input").to_int8(images)
+        answers = integer.predict(made.quantised, inputs).argmax(1)
+        shares[name] = [(answers == c).mean() for c in range(3)]
+    assert shares["labels"][1] > 0.9 and shares["teacher"][2] > 0.9
+
+
+def test_few_batches_and_divergence_are_named():
+    program, images, scales = _linear()
+    labels = np.zeros(len(images), int)
     with pytest.raises(QuantisationError, match="has 3 steps but only 2 batches"):
         finetune(program, scales, 2 * [(images, labels)], steps=3)
     broken = [(np.full_like(images, np.nan), labels)]

@@ -54,10 +54,30 @@ def test_minmax_reaches_the_extremes_and_zero_is_exact():
         low = min(seen[n].low for n in members)
         high = max(seen[n].high for n in members)
         assert scales[leader[name]] == scale
+        if name in program.outputs:
+            continue
         ends = scale.scale * (np.array([-128, 127]) - scale.zero_point)
         np.testing.assert_allclose(ends, [low, high], atol=0.51 * scale.scale)
         assert scale.scale == np.float32(scale.scale)
         assert scale.to_float(scale.to_int8(np.zeros(1)))[0] == 0
+
+
+def test_low_scores_saturate_and_the_largest_keep_their_order():
+    program, _ = _chain()
+    (output,) = program.outputs
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(400, 2, 2, 3)).astype(np.float32)
+    scores = floating.predict_float(program, images)
+    seconds = np.sort(scores, 1)[:, -2]
+    low = min(0, np.quantile(seconds, 0.01))
+    assert scores.min() < 1.5 * low < 0
+    scale = activation_scales(program, observe(program, images))[output]
+    ends = scale.scale * (np.array([-128, 127]) - scale.zero_point)
+    np.testing.assert_allclose(ends, [low, scores.max()], atol=0.51 * scale.scale)
+    rounded = scale.to_int8(scores)
+    assert rounded.min() == -128 and (rounded.max(1) > -128).mean() >= 0.99
+    wide = (scores.max() - scores.min()) / 255
+    assert scale.scale < 0.8 * wide
 
 
 @pytest.mark.parametrize(("mean", "std"), [(33.3, 78.6), (128.0, 50.0), (10.2, 3.0)])
