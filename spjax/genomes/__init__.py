@@ -8,6 +8,8 @@ from spjax.genomes.features import Features, feature_names, features
 from spjax.genomes.flat import Gene, flat_space, from_flat, to_flat
 from spjax.genomes.genome import (
     CONV_KINDS,
+    MAGNITUDE_KINDS,
+    NOISY_KINDS,
     PADDINGS,
     POOL_KINDS,
     PRUNING_KINDS,
@@ -31,7 +33,9 @@ from spjax.genomes.validate import check_genes, validate
 
 __all__ = [
     "CONV_KINDS",
+    "MAGNITUDE_KINDS",
     "MORPHS",
+    "NOISY_KINDS",
     "PADDINGS",
     "POOL_KINDS",
     "PRUNING_KINDS",

@@ -19,7 +19,9 @@ import dataclasses
 CONV_KINDS = ("regular", "separable", "downsampled")
 POOL_KINDS = ("none", "max", "average", "global_average")
 PADDINGS = ("SAME", "VALID")
-PRUNING_KINDS = ("none", "weight", "channel")
+MAGNITUDE_KINDS = ("none", "weight", "channel")
+NOISY_KINDS = ("variational", "bayesian")
+PRUNING_KINDS = MAGNITUDE_KINDS + NOISY_KINDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +88,12 @@ class Training:
 
     Attributes:
       learning_rate: peak of the cosine schedule.
-      pruning: ``none``, ``weight`` (single weights by magnitude) or ``channel``
-        (whole output channels by magnitude).
-      sparsity: share of prunable weights (or channels) removed, in [0, 1). Without
-        effect if ``pruning`` is ``none``.
+      pruning: ``none``; ``weight`` (single weights by magnitude); ``channel`` (whole
+        output channels by magnitude); ``variational`` (single weights, by Sparse
+        Variational Dropout); or ``bayesian`` (output channels of convolutions and
+        input features of dense layers, by Bayesian Compression).
+      sparsity: share removed, in [0, 1): of the prunable weights, for ``channel`` of
+        each layer's channels. Without effect if ``pruning`` is ``none``.
     """
 
     learning_rate: float = 3e-3

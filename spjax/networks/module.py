@@ -28,6 +28,22 @@ _EPSILON = 1e-5
 _HE = nn.initializers.he_normal()
 _LECUN = nn.initializers.lecun_normal()
 
+# product(module, operation, x, kernel, axes): what a layer computes with its kernel
+# before the bias is added; ``operation(x, kernel)`` unless training wants noise.
+Product = Callable[[nn.Module, Callable, jax.Array, jax.Array, tuple], jax.Array]
+
+
+def plain_product(
+    module: nn.Module,
+    operation: Callable[[jax.Array, jax.Array], jax.Array],
+    x: jax.Array,
+    kernel: jax.Array,
+    axes: tuple[int, ...],
+) -> jax.Array:
+    """``operation(x, kernel)``; the default ``product`` of ``build``."""
+    del module, axes
+    return operation(x, kernel)
+
 
 def reduced_channels(channels: int, reduction: float) -> int:
     """Channels that a ``downsampled`` convolution keeps of its input; at least 1."""
@@ -65,6 +81,7 @@ class _ConvOp(nn.Module):
     use_bias: bool = False
     depthwise: bool = False
     linear: bool = False
+    product: Product = plain_product
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -73,7 +90,11 @@ class _ConvOp(nn.Module):
         shape = (self.kernel, self.kernel, inputs, self.features)
         kernel = _parameter(self, "kernel", _LECUN if self.linear else _HE, shape)
         op = ops.depthwise if self.depthwise else ops.conv
-        y = op(x, kernel, self.stride, self.padding)
+
+        def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+            return op(x, kernel, self.stride, self.padding)
+
+        y = self.product(self, convolve, x, kernel, ops.axes)
         if self.use_bias:
             bias = _parameter(self, "bias", nn.initializers.zeros, (self.features,))
             y = y + ops.spread(bias)
@@ -85,13 +106,14 @@ class _Dense(nn.Module):
 
     features: int
     linear: bool = False
+    product: Product = plain_product
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (x.shape[-1], self.features)
         kernel = _parameter(self, "kernel", _LECUN if self.linear else _HE, shape)
         bias = _parameter(self, "bias", nn.initializers.zeros, (self.features,))
-        return jnp.dot(x, kernel) + bias
+        return self.product(self, jnp.dot, x, kernel, (0, 1)) + bias
 
 
 class _BatchNorm(nn.Module):
@@ -126,12 +148,14 @@ class _ConvLayer(nn.Module):
 
     ops: Lowering
     gene: Conv
+    product: Product = plain_product
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         gene = self.gene
         channels = self.ops.size(x)[2]
-        conv = functools.partial(_ConvOp, self.ops, use_bias=not gene.batch_norm)
+        op = functools.partial(_ConvOp, self.ops, product=self.product)
+        conv = functools.partial(op, use_bias=not gene.batch_norm)
         spatial = {"stride": gene.stride, "padding": gene.padding}
 
         def finish(x: jax.Array, norm: str) -> jax.Array:
@@ -148,7 +172,7 @@ class _ConvLayer(nn.Module):
         else:
             if gene.kind == "downsampled":
                 kept = reduced_channels(channels, gene.reduction)
-                x = _ConvOp(self.ops, kept, 1, linear=True, name="reduce")(x)
+                x = op(kept, 1, linear=True, name="reduce")(x)
             x = conv(gene.channels, gene.kernel, **spatial, name="conv")(x)
         return finish(x, "norm")
 
@@ -159,35 +183,36 @@ class Network(nn.Module):
     genome: Genome
     num_classes: int
     lowering: str = "inference"
+    product: Product = plain_product
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Computes logits [N, num_classes] of ``x`` [N, H, W, C]."""
         ops = LOWERINGS[self.lowering]
+        dense = functools.partial(_Dense, product=self.product)
         x = ops.enter(x)
         branches = []
         if self.genome.input_branch:
             units = self.genome.input_branch
-            branches.append(nn.relu(_Dense(units, name="input_branch")(ops.flatten(x))))
+            branches.append(nn.relu(dense(units, name="input_branch")(ops.flatten(x))))
         for index, block in enumerate(self.genome.blocks):
             x = self._block(x, block, f"block{index}", train)
             if block.branch:
                 name = f"block{index}_branch"
-                branches.append(
-                    nn.relu(_Dense(block.branch, name=name)(ops.flatten(x)))
-                )
+                branches.append(nn.relu(dense(block.branch, name=name)(ops.flatten(x))))
         x = ops.flatten(x)
         for index, units in enumerate(self.genome.dense):
-            x = nn.relu(_Dense(units, name=f"dense{index}")(x))
+            x = nn.relu(dense(units, name=f"dense{index}")(x))
         if branches:
             x = jnp.concatenate([x, *branches], axis=-1)
-        return _Dense(self.num_classes, linear=True, name="classifier")(x)
+        return dense(self.num_classes, linear=True, name="classifier")(x)
 
     def _block(self, x: jax.Array, block: Block, name: str, train: bool) -> jax.Array:
         ops = LOWERINGS[self.lowering]
         entry = x
         for index, gene in enumerate(block.convs):
-            x = _ConvLayer(ops, gene, name=f"{name}_conv{index}")(x, train)
+            layer = _ConvLayer(ops, gene, self.product, name=f"{name}_conv{index}")
+            x = layer(x, train)
             if block.residual and index == 1:
                 x = x + self._shortcut(entry, x, block, f"{name}_shortcut")
         if block.pool.kind == "max":
@@ -207,12 +232,25 @@ class Network(nn.Module):
         ops = LOWERINGS[self.lowering]
         stride = block.convs[0].stride * block.convs[1].stride
         conv = _ConvOp(
-            ops, ops.size(x)[2], 1, stride, use_bias=True, linear=True, name=name
+            ops,
+            ops.size(x)[2],
+            1,
+            stride,
+            use_bias=True,
+            linear=True,
+            product=self.product,
+            name=name,
         )
         return conv(entry)
 
 
-def build(genome: Genome, num_classes: int, *, lowering: str = "inference") -> Network:
+def build(
+    genome: Genome,
+    num_classes: int,
+    *,
+    lowering: str = "inference",
+    product: Product = plain_product,
+) -> Network:
     """Returns the network of a genome as a linen module.
 
     Args:
@@ -220,6 +258,11 @@ def build(genome: Genome, num_classes: int, *, lowering: str = "inference") -> N
       num_classes: number of logits.
       lowering: ``inference`` traces to XLA's convolution and window primitives;
         ``training`` computes the same function (to rounding) faster on a CPU.
+      product: ``product(module, operation, x, kernel, axes)`` takes the place of
+        ``operation(x, kernel)`` in every layer with a kernel, so that training can
+        draw noisy weights; it may read other parameters of the layer, ``module``.
+        ``axes`` says where ``x`` has (N, H, W, C), or (N, features). A module-level
+        function: the network is compared and hashed by it.
 
     Returns:
       A frozen, hashable module: ``module.apply(variables, x, train=False)`` with
@@ -232,4 +275,4 @@ def build(genome: Genome, num_classes: int, *, lowering: str = "inference") -> N
     if lowering not in LOWERINGS:
         known = ", ".join(sorted(LOWERINGS))
         raise ValueError(f"lowering={lowering!r} is unknown; choose one of: {known}.")
-    return Network(genome, num_classes, lowering)
+    return Network(genome, num_classes, lowering, product)

@@ -13,7 +13,7 @@ and weights with log alpha >= 3 are removed. The loss of a data set of N example
 ``dense`` and ``conv`` work on arrays, ``linear`` on any operation that is linear in its
 input and in its weights, in whatever layout. For a model of any library the functions
 on a ``Posterior`` treat its whole parameter tree: ``posterior`` starts one, ``sample``
-draws weights, ``kl`` is the divergence, ``masks`` and ``prune`` give the sparse network.
+draws weights, ``kl`` is the divergence, ``masks`` and ``prune`` give the sparse one.
 """
 
 from collections.abc import Callable, Sequence

@@ -4,7 +4,23 @@ from spjax.training.cache import use_compilation_cache
 from spjax.training.config import TrainConfig
 from spjax.training.errors import TrainingError
 from spjax.training.evaluate import error_of, error_rate, predict
+from spjax.training.noisy_layers import (
+    mean_params,
+    noisy_layers,
+    noisy_params,
+    removed_share,
+)
+from spjax.training.noisy_step import (
+    NoisySettings,
+    NoisyState,
+    init_noisy_state,
+    make_noisy_settings,
+    make_noisy_step,
+    settle,
+)
 from spjax.training.prune_plan import prune_plan
+from spjax.training.readings import Reading, noise_of, read_at
+from spjax.training.recalibrate import recalibrate
 from spjax.training.sparsify import dense_masks, genome_masks
 from spjax.training.step import (
     Settings,
@@ -17,6 +33,9 @@ from spjax.training.step import (
 from spjax.training.train import TrainResult, kernel_sparsity, train
 
 __all__ = [
+    "NoisySettings",
+    "NoisyState",
+    "Reading",
     "Settings",
     "TrainConfig",
     "TrainResult",
@@ -26,12 +45,23 @@ __all__ = [
     "error_of",
     "error_rate",
     "genome_masks",
+    "init_noisy_state",
     "init_state",
     "kernel_sparsity",
+    "make_noisy_settings",
+    "make_noisy_step",
     "make_settings",
     "make_step",
+    "mean_params",
+    "noise_of",
+    "noisy_layers",
+    "noisy_params",
     "predict",
     "prune_plan",
+    "read_at",
+    "recalibrate",
+    "removed_share",
+    "settle",
     "train",
     "use_compilation_cache",
     "with_masks",

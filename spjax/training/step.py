@@ -106,7 +106,9 @@ def learning_rate_at(count: jax.Array, settings: Settings) -> jax.Array:
     return settings.learning_rate * rise * fall
 
 
-def _optimiser(count, settings):
+def optimiser_of(
+    count: int, settings: Settings
+) -> optax.GradientTransformationExtraArgs:
     """AdamW on one vector, masked; ``count`` is the number of parameters."""
     inner = optax.adamw(
         functools.partial(learning_rate_at, settings=settings),
@@ -115,7 +117,8 @@ def _optimiser(count, settings):
     return optax.flatten(pruning.fixed(inner, np.ones(count, bool)))
 
 
-def _count(params):
+def count_params(params: dict) -> int:
+    """Number of parameters."""
     return sum(int(np.prod(np.shape(leaf))) for leaf in jax.tree.leaves(params))
 
 
@@ -134,7 +137,7 @@ def init_state(variables: dict, settings: Settings) -> TrainState:
     """
     params = jax.tree.map(np.asarray, variables["params"])
     shapes = jax.eval_shape(
-        lambda p, s: _optimiser(_count(p), s).init(p), params, settings
+        lambda p, s: optimiser_of(count_params(p), s).init(p), params, settings
     )
     state = TrainState(
         params=params,
@@ -196,7 +199,7 @@ def _make_step(genome, num_classes):
         (loss, (batch_stats, errors)), grads = grad(
             state.params, state.batch_stats, x, labels
         )
-        optimiser = _optimiser(_count(state.params), settings)
+        optimiser = optimiser_of(count_params(state.params), settings)
         updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         sums = jnp.stack([loss * len(labels), errors.astype(jnp.float32)])

@@ -1,5 +1,9 @@
 """One training run: genome and data in, sparse weights out.
 
+Kinds of pruning by magnitude compute masks while they train. Those with noise train
+noisy weights until the middle of that time; then the means go on as a plain network
+and lose, step by step, what log alpha says that they can spare.
+
 A Python loop over a jitted step: on a CPU, XLA's convolutions inside ``lax.scan``
 cost several times as much (jax issue 12868). Images stay uint8 until they are inside
 the step.
@@ -17,8 +21,16 @@ from spjax.data import Normalisation, Split
 from spjax.training import evaluate
 from spjax.training.config import TrainConfig
 from spjax.training.errors import TrainingError
+from spjax.training.noisy_layers import mean_params
+from spjax.training.noisy_step import (
+    init_noisy_state,
+    make_noisy_settings,
+    make_noisy_step,
+    settle,
+)
 from spjax.training.prune_plan import prune_plan
-from spjax.training.sparsify import dense_masks, genome_masks
+from spjax.training.readings import noise_of, read_at
+from spjax.training.sparsify import dense_masks
 from spjax.training.step import init_state, make_settings, make_step, with_masks
 
 # Steps between two looks at the loss; each look waits for the device.
@@ -38,6 +50,10 @@ class TrainResult:
         the kernels' weights that are zero).
       validation_error: error rate after the last epoch; 1.0 if the run diverged.
       diverged: whether the loss became infinite or NaN; the run stops there.
+      threshold: log alpha from which weights were removed; None for the kinds of
+        pruning without noise.
+      noise: that at the end of the noisy training, for ``read_at``; None for the
+        kinds of pruning without.
       seconds_setup: from the call to the end of the first step.
       seconds_total: whole call.
     """
@@ -49,6 +65,8 @@ class TrainResult:
     diverged: bool
     seconds_setup: float
     seconds_total: float
+    threshold: float | None = None
+    noise: dict[str, np.ndarray] | None = None
 
 
 def train(
@@ -100,9 +118,17 @@ def train(
         genes, config, steps, normalisation.mean, normalisation.std
     )
     plan = prune_plan(config, steps, 0.0 if genes.pruning == "none" else genes.sparsity)
-    state = init_state(variables, settings)
-    masks = dense_masks(state.params)
-    step = make_step(genome, num_classes)
+    masks, threshold, noise = dense_masks(variables["params"]), None, None
+    noisy = genes.pruning in genomes.NOISY_KINDS and genes.sparsity > 0
+    if noisy:
+        middle = (min(plan) + max(plan)) // 2
+        plan = {step: target for step, target in plan.items() if step >= middle}
+        state = init_noisy_state(variables, genes.pruning, settings)
+        step = make_noisy_step(genome, num_classes)
+        given = make_noisy_settings(settings, config, genes, len(images), min(plan))
+    else:
+        state = init_state(variables, settings)
+        step, given = make_step(genome, num_classes), settings
     rng = np.random.default_rng([config.seed, 1])
     setup = None
     history, diverged, error = [], False, 1.0
@@ -116,12 +142,19 @@ def train(
                 if not _finite(params):
                     diverged = True
                     break
-                masks = genome_masks(genes, params, target, masks)
+                if noisy:
+                    noise = noise_of(params)
+                    state, given, noisy = settle(state), settings, False
+                    params = state.params
+                    step = make_step(genome, num_classes)
+                masks, threshold = read_at(
+                    genome, params, target, noise=noise, previous=masks
+                )
                 state = with_masks(state, masks)
             pixels = images[chosen]
             if config.augment_shift:
                 pixels = _shift(pixels, config.augment_shift, rng)
-            state = step(state, settings, pixels, train_split.labels[chosen])
+            state = step(state, given, pixels, train_split.labels[chosen])
             if setup is None:
                 jax.block_until_ready(state.totals)
                 setup = time.perf_counter() - start
@@ -141,7 +174,7 @@ def train(
             "loss": float(loss),
             "train_error": float(errors),
             "validation_error": error,
-            "sparsity": kernel_sparsity(state.params),
+            "sparsity": kernel_sparsity(mean_params(state.params)),
         }
         history.append(entry)
         if on_epoch is not None and on_epoch(epoch, entry):
@@ -154,6 +187,8 @@ def train(
         diverged=diverged,
         seconds_setup=setup,
         seconds_total=time.perf_counter() - start,
+        threshold=threshold,
+        noise=noise,
     )
 
 
@@ -169,7 +204,8 @@ def _finite(params):
 
 
 def _variables(state):
-    return {"params": state.params, "batch_stats": state.batch_stats}
+    """Plain ones: of a noisy training the means."""
+    return {"params": mean_params(state.params), "batch_stats": state.batch_stats}
 
 
 def _shift(images, reach, rng):

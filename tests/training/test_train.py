@@ -152,3 +152,104 @@ def test_bad_input():
         training.train(GENOME, empty, HELD_OUT, CLASSES, NORMALISATION, CONFIG)
     with pytest.raises(GenomeError):
         run(Genome(downsample=40))
+
+
+@pytest.fixture(scope="module", params=["variational", "bayesian"])
+def noisy(request):
+    genes = Training(learning_rate=0.02, pruning=request.param, sparsity=0.7)
+    genome = dataclasses.replace(GENOME, training=genes)
+    config = dataclasses.replace(CONFIG, epochs=8)
+    return genome, config, run(genome, config)
+
+
+def test_a_noisy_run_ends_sparse_and_plain(noisy):
+    genome, config, result = noisy
+    assert not result.diverged and result.validation_error < 0.1
+    shapes = networks.variable_shapes(genome, (9, 9, 1), CLASSES)["params"]
+    assert jax.tree.map(np.shape, result.variables["params"]) == jax.tree.map(
+        lambda s: s.shape, shapes
+    )
+    for weight, mask in zip(
+        jax.tree.leaves(result.variables["params"]),
+        jax.tree.leaves(result.masks),
+        strict=True,
+    ):
+        assert (weight[~mask] == 0).all()
+    small = networks.compact(genome, result.variables, result.masks).variables
+    flat = networks.flatten(small["params"])
+    left = sum(np.count_nonzero(x) for p, x in flat.items() if p.endswith("kernel"))
+    total = sum(n.size for p, n in result.noise.items())
+    if genome.training.pruning == "variational":
+        assert left == total - round(0.7 * total)
+    else:
+        assert 0.1 * total < left <= 0.3 * total
+    assert np.isfinite(result.threshold)
+    again = run(genome, config)
+    jax.tree.map(np.testing.assert_array_equal, again.variables, result.variables)
+
+
+def test_removing_by_noise_loses_less_than_at_random():
+    genes = Training(learning_rate=0.02, pruning="variational", sparsity=0.9)
+    genome = dataclasses.replace(GENOME, training=genes)
+    result = run(genome, dataclasses.replace(CONFIG, epochs=8))
+    rng = np.random.default_rng(0)
+    flat = networks.flatten(result.variables["params"])
+    # log alpha is the noise less the logarithm of the weight, which is taken out.
+    chance = {
+        path: np.log(flat[path] ** 2 + 1e-16) + rng.normal(size=x.shape)
+        for path, x in result.noise.items()
+    }
+    errors = []
+    for noise in (result.noise, chance):
+        masks, _ = training.read_at(
+            genome, result.variables["params"], 0.95, noise=noise
+        )
+        variables = training.recalibrate(
+            genome,
+            result.variables,
+            masks,
+            TRAIN.images,
+            CLASSES,
+            NORMALISATION,
+            CONFIG,
+        )
+        errors.append(
+            training.error_rate(genome, variables, HELD_OUT, CLASSES, NORMALISATION)
+        )
+    assert errors[0] < 0.2 < errors[1]
+
+
+def test_recalibrated_statistics_are_those_of_the_masked_network(result):
+    masks, _ = training.read_at(
+        GENOME, result.variables["params"], 0.8, previous=result.masks
+    )
+    variables = training.recalibrate(
+        GENOME, result.variables, masks, TRAIN.images, CLASSES, NORMALISATION, CONFIG
+    )
+    expected = jax.tree.map(np.multiply, result.variables["params"], masks)
+    jax.tree.map(np.testing.assert_array_equal, variables["params"], expected)
+    # Mean and variance of what the batch norm sees over all images, by NumPy.
+    x = (TRAIN.images - np.array(NORMALISATION.mean)) / np.array(NORMALISATION.std)
+    kernel = expected["block0_conv0"]["conv"]["kernel"]
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    y = sum(
+        padded[:, i : i + 9 : 2, j : j + 9 : 2] @ kernel[i, j]
+        for i in range(3)
+        for j in range(3)
+    )
+    found = variables["batch_stats"]["block0_conv0"]["norm"]
+    np.testing.assert_allclose(found["mean"], y.mean((0, 1, 2)), atol=0.1)
+    np.testing.assert_allclose(found["var"], y.var((0, 1, 2)), rtol=0.25, atol=0.02)
+
+
+def test_a_genome_without_batch_norm_is_only_masked():
+    conv = Conv(channels=4, stride=2, batch_norm=False)
+    genome = dataclasses.replace(GENOME, blocks=(Block(convs=(conv,)),))
+    variables = networks.init_variables(genome, (9, 9, 1), CLASSES, 0)
+    masks = training.genome_masks(GENOME.training, variables["params"], 0.5)
+    got = training.recalibrate(
+        genome, variables, masks, TRAIN.images, CLASSES, NORMALISATION, CONFIG
+    )
+    expected = jax.tree.map(np.multiply, variables["params"], masks)
+    jax.tree.map(np.testing.assert_array_equal, got["params"], expected)
+    assert got["batch_stats"] == {}
