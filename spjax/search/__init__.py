@@ -11,6 +11,7 @@ from spjax.search.errors import (
     WorkerError,
 )
 from spjax.search.measure import measure, program_of
+from spjax.search.observation import Observation, Proposal
 from spjax.search.pareto import (
     annotate,
     front,
@@ -19,11 +20,13 @@ from spjax.search.pareto import (
     non_dominated,
     pick,
 )
-from spjax.search.proposals import Observation, Proposal, propose
+from spjax.search.progress import StopRule, hypervolumes
+from spjax.search.proposals import propose
+from spjax.search.readings import further_sparsities, key_of, name_of, spread
 from spjax.search.run_file import RUN_FILE, read_run_file
 from spjax.search.runner import TrialEvent, run
 from spjax.search.scalarise import chebyshev, random_weights, soft_bounds
-from spjax.search.settings import MEMORY_MODELS, Settings
+from spjax.search.settings import ALGORITHMS, MEMORY_MODELS, Settings
 from spjax.search.static_cost import static_cost
 from spjax.search.study import Study, Trial, create, exists, load
 from spjax.search.trial import (
@@ -37,6 +40,9 @@ from spjax.search.trial import (
 from spjax.search.workers import Event, WorkerPool
 
 __all__ = [
+    "ALGORITHMS",
+    "StopRule",
+    "hypervolumes",
     "MEMORY_MODELS",
     "RUN_FILE",
     "Event",
@@ -59,10 +65,13 @@ __all__ = [
     "deployed_folder",
     "exists",
     "front",
+    "further_sparsities",
     "hypervolume",
     "is_feasible",
     "load",
+    "key_of",
     "measure",
+    "name_of",
     "non_dominated",
     "pick",
     "propose",
@@ -72,6 +81,7 @@ __all__ = [
     "run",
     "run_trial",
     "soft_bounds",
+    "spread",
     "start_worker",
     "static_cost",
     "trial_folder",

@@ -30,10 +30,11 @@ def expected_deployment(genome: Genome, input_shape: tuple[int, int, int]) -> Ge
 
     Returns:
       The smaller genome, which prunes nothing more; the genome itself unless its
-      pruning is ``channel``.
+      pruning is ``channel`` or ``bayesian``, whose shape is an expectation (see
+      `kept_weights`): measuring the trained network tells.
     """
     training = genome.training
-    if training.pruning != "channel":
+    if training.pruning not in ("channel", "bayesian"):
         return genome
     maps = _maps(genome, input_shape)
     blocks, start = [], 0

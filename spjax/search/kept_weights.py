@@ -6,6 +6,11 @@ min(1, eps * sum(shape_i) / product(shape_i)), with eps such that the shares add
 ``channel``: every layer loses the same share of its output channels or units. Of G
 groups, max(1, G - round(s G)) stay. A test holds the counts to those of the masks that
 training computes.
+
+``variational``: the network as a whole keeps what ``weight`` would leave it; how its
+layers share that out is known only after training, and taken to be as for ``weight``.
+``bayesian``: the kernels together keep at most the share 1 - s. A kernel's size is the
+product of two widths, so that each is expected to keep the share sqrt(1 - s).
 """
 
 import math
@@ -21,15 +26,17 @@ Shape = tuple[int, ...]
 def kept_weights(training: Training, kernels: Sequence[Shape]) -> list[int]:
     """Counts the kernel elements that pruning of single weights leaves nonzero.
 
+    Exact for ``weight``; for ``variational`` the sum is, and the parts are expected.
+
     Args:
       training: the genes of pruning.
       kernels: shapes of all kernels of the network, output channels last.
 
     Returns:
-      One count per kernel; all elements unless the pruning is ``weight``.
+      One count per kernel; all elements unless single weights are pruned.
     """
     sizes = [math.prod(shape) for shape in kernels]
-    if training.pruning != "weight":
+    if training.pruning not in ("weight", "variational"):
         return sizes
     shares = _erdos_renyi(kernels, training.sparsity)
     return [_kept(size, share) for size, share in zip(sizes, shares, strict=True)]
@@ -38,16 +45,20 @@ def kept_weights(training: Training, kernels: Sequence[Shape]) -> list[int]:
 def kept_channels(training: Training, channels: int) -> int:
     """Counts the output channels or units of a layer that pruning leaves.
 
+    Exact for ``channel``, expected for ``bayesian``.
+
     Args:
       training: the genes of pruning.
       channels: output channels of a convolution, or units, before pruning.
 
     Returns:
-      The count; all unless the pruning is ``channel``.
+      The count; all unless channels are pruned.
     """
-    if training.pruning != "channel":
-        return channels
-    return _kept(channels, np.float32(training.sparsity))
+    if training.pruning == "channel":
+        return _kept(channels, np.float32(training.sparsity))
+    if training.pruning == "bayesian":
+        return _kept(channels, np.float32(1 - math.sqrt(1 - training.sparsity)))
+    return channels
 
 
 def _kept(groups: int, sparsity: np.float32) -> int:

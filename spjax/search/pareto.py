@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from spjax.search.readings import key_of
+
 Row = Mapping[str, Any]
 
 
@@ -94,7 +96,8 @@ def front(
       limits: if given, trials beyond a limit are left out first.
 
     Returns:
-      Rows of ``records``, sorted by the objectives in their order, then by index.
+      Rows of ``records``, sorted by the objectives in their order, then by index and
+      reading.
     """
     rows = [
         row
@@ -107,7 +110,7 @@ def front(
         return []
     keep = non_dominated(np.array([[row[name] for name in objectives] for row in rows]))
     kept = [row for row, stays in zip(rows, keep, strict=True) if stays]
-    return sorted(kept, key=lambda row: (*(row[n] for n in objectives), row["index"]))
+    return sorted(kept, key=lambda row: (*(row[n] for n in objectives), key_of(row)))
 
 
 def pick(
@@ -143,12 +146,12 @@ def annotate(
     them, it is the front of all.
     """
     best = front(records, objectives, limits) or front(records, objectives)
-    chosen = {row["index"] for row in best}
+    chosen = {key_of(row) for row in best}
     return [
         {
             **row,
             "feasible": row.get("status") == "completed" and is_feasible(row, limits),
-            "on_front": row["index"] in chosen,
+            "on_front": key_of(row) in chosen,
         }
         for row in records
     ]

@@ -3,19 +3,27 @@
 A trial's folder, ``RUN_DIR/trials/NNNN``, holds ``genome.json``, ``weights.npz`` and
 ``masks.npz`` as they were trained (a child inherits from them), ``history.json``, and
 in ``deployed`` the network that its figures are of: the same without the channels
-that pruning left without effect. ``result.json`` is written last, so that a folder with
-it is whole. Nothing here imports Ax or PyTorch: a worker stays small.
+that pruning left without effect. ``readings/1`` and so on hold the same network at
+higher sparsities (see ``readings``), as deployed. ``result.json`` is written last, so
+that a folder with it is whole. Nothing here imports Ax or PyTorch: a worker stays
+small.
 """
 
 import dataclasses
 import json
 import os
 import pathlib
+import shutil
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from spjax import data, genomes, networks, training
 from spjax.search.measure import measure
+from spjax.search.readings import further_sparsities
+
+# Training images from which batch norms take their statistics after a reading.
+_SEEN_AGAIN = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +38,7 @@ class TrialSpec:
       init: weights to inherit from, an .npz file, or None. A file that is not there
         (the parent's training failed) counts as None.
       bytes_per_element: bytes of one value on the target.
+      further: whether the trained network is read at higher sparsities, too.
     """
 
     run_dir: str
@@ -38,6 +47,7 @@ class TrialSpec:
     config: training.TrainConfig
     init: str | None = None
     bytes_per_element: int = 1
+    further: bool = True
 
 
 def trial_folder(run_dir: str | os.PathLike, index: int) -> pathlib.Path:
@@ -45,9 +55,18 @@ def trial_folder(run_dir: str | os.PathLike, index: int) -> pathlib.Path:
     return pathlib.Path(run_dir) / "trials" / f"{index:04d}"
 
 
-def deployed_folder(run_dir: str | os.PathLike, index: int) -> pathlib.Path:
-    """Folder of a trial's network as it is deployed, and as its figures count it."""
-    return trial_folder(run_dir, index) / "deployed"
+def deployed_folder(
+    run_dir: str | os.PathLike, index: int, reading: int = 0
+) -> pathlib.Path:
+    """Folder of a trial's network as it is deployed, and as its figures count it.
+
+    Args:
+      run_dir: the run's folder.
+      index: the trial's number.
+      reading: number of one of its further readings; 0 for its own point.
+    """
+    folder = trial_folder(run_dir, index)
+    return folder / "readings" / str(reading) if reading else folder / "deployed"
 
 
 def data_folder(run_dir: str | os.PathLike) -> pathlib.Path:
@@ -82,12 +101,15 @@ def run_trial(
 
     Returns:
       The figures: ``validation_error``, those of ``measure``, ``sparsity``,
-      ``seconds``, ``diverged``. A diverged training has a ``validation_error`` of
-      chance level.
+      ``threshold``, ``seconds``, ``diverged``, and ``readings``, a list of the same
+      figures of its further readings with the sparsity that each was asked for,
+      ``asked_sparsity``. A diverged training has a ``validation_error`` of chance level
+      and no readings.
 
     Raises:
       DataError: if the run's arrays are not there.
     """
+    start = time.perf_counter()
     dataset = data.open_arrays(data_folder(spec.run_dir))
     genome = genomes.from_json(spec.genome)
     shape, classes = dataset.input_shape, dataset.num_classes
@@ -117,29 +139,27 @@ def run_trial(
         variables=variables,
         on_epoch=on_epoch,
     )
-    small = networks.Compacted(genome, result.variables, result.masks)
-    if not result.diverged:
-        small = networks.compact(genome, result.variables, result.masks, shape)
     figures = {
         "validation_error": result.validation_error,
-        **measure(
-            small.genome,
-            small.variables,
-            shape,
-            classes,
-            bytes_per_element=spec.bytes_per_element,
-        ),
-        "sparsity": training.kernel_sparsity(small.variables["params"]),
+        "asked_sparsity": genome.training.sparsity,
         "diverged": result.diverged,
-        "seconds": result.seconds_total,
+        "threshold": result.threshold,
+        "readings": [],
     }
+    folder = trial_folder(spec.run_dir, spec.index)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _store_network(folder, genome, result.variables, result.masks)
+    small = networks.Compacted(genome, result.variables, result.masks)
     if result.diverged:
         figures["validation_error"] = 1.0 - 1.0 / classes
-    folder = trial_folder(spec.run_dir, spec.index)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.json").unlink(missing_ok=True)
-    _store_network(folder, genome, result.variables, result.masks)
+    else:
+        small = networks.compact(genome, result.variables, result.masks, shape)
+    figures |= _measured(spec, dataset, small)
     _store_network(folder / "deployed", *small)
+    if spec.further and not result.diverged:
+        figures["readings"] = _read_further(spec, dataset, genome, result)
+    figures["seconds"] = time.perf_counter() - start
     (folder / "history.json").write_text(json.dumps(result.history, indent=1) + "\n")
     partial = folder / ".result.json"
     partial.write_text(json.dumps(figures, indent=1) + "\n")
@@ -147,8 +167,60 @@ def run_trial(
     return figures
 
 
+def _read_further(spec, dataset, genome, result):
+    """Reads, measures and stores the trained network at higher sparsities."""
+    shape, classes = dataset.input_shape, dataset.num_classes
+    images = networks.downsample(dataset.validation.images, genome.downsample)
+    seen = networks.downsample(dataset.train.images[:_SEEN_AGAIN], genome.downsample)
+    params, rows = result.variables["params"], []
+    for sparsity in further_sparsities(genome.training.sparsity):
+        masks, threshold = training.read_at(
+            genome, params, sparsity, noise=result.noise, previous=result.masks
+        )
+        variables = training.recalibrate(
+            genome,
+            result.variables,
+            masks,
+            seen,
+            classes,
+            dataset.normalisation,
+            spec.config,
+        )
+        # Of the network as trained: its program is there already.
+        logits = training.predict(
+            genome, variables, images, classes, dataset.normalisation
+        )
+        small = networks.compact(genome, variables, masks, shape)
+        rows.append(
+            {
+                "validation_error": training.error_of(
+                    logits, dataset.validation.labels
+                ),
+                "asked_sparsity": sparsity,
+                "threshold": threshold,
+                **_measured(spec, dataset, small),
+            }
+        )
+        folder = deployed_folder(spec.run_dir, spec.index, len(rows))
+        _store_network(folder, *small)
+    return rows
+
+
+def _measured(spec, dataset, small):
+    """The figures of a compacted network, but for its error."""
+    figures = measure(
+        small.genome,
+        small.variables,
+        dataset.input_shape,
+        dataset.num_classes,
+        bytes_per_element=spec.bytes_per_element,
+    )
+    sparsity = training.kernel_sparsity(small.variables["params"])
+    return {**figures, "sparsity": sparsity}
+
+
 def _store_network(folder, genome, variables, masks):
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "genome.json").write_text(genomes.to_json(genome) + "\n")
     networks.save_tree(folder / "weights.npz", variables)
     networks.save_tree(folder / "masks.npz", masks)

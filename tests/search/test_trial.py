@@ -98,3 +98,51 @@ def test_a_training_that_diverges_says_so(run_dir, trained):
     figures = search.run_trial(_spec(run_dir, 10, init=str(run_dir / "poisoned.npz")))
     assert figures["diverged"]
     assert figures["validation_error"] == pytest.approx(0.9)
+
+
+def test_further_readings_are_networks_of_their_own(run_dir, trained):
+    figures, _, folder = trained
+    dataset = data.open_arrays(search.data_folder(run_dir))
+    asked = [reading["asked_sparsity"] for reading in figures["readings"]]
+    assert asked == list(search.further_sparsities(0.5)) == sorted(asked)
+    sizes = [figures["model_size_nonzero"]]
+    for number, reading in enumerate(figures["readings"], start=1):
+        place = search.deployed_folder(run_dir, 7, number)
+        assert place == folder / "readings" / str(number)
+        genome = genomes.from_json((place / "genome.json").read_text())
+        variables = networks.load_tree(place / "weights.npz")
+        error = training.error_rate(
+            genome, variables, dataset.validation, 10, dataset.normalisation
+        )
+        assert reading["validation_error"] == pytest.approx(error, abs=0.004)
+        measured = search.measure(genome, variables, (8, 8, 1), 10)
+        assert {name: reading[name] for name in measured} == measured
+        masks = networks.flatten(networks.load_tree(place / "masks.npz"))
+        weights = networks.flatten(variables["params"])
+        assert all((weights[name][~mask] == 0).all() for name, mask in masks.items())
+        sizes.append(reading["model_size_nonzero"])
+        share = reading["sparsity"]
+        assert share >= reading["asked_sparsity"] - 0.01 or genome != _GENOME
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 4
+
+
+@pytest.mark.parametrize("kind", genomes.NOISY_KINDS)
+def test_noisy_kinds_tell_the_threshold(run_dir, kind):
+    genes = genomes.Training(learning_rate=1e-2, pruning=kind, sparsity=0.6)
+    genome = dataclasses.replace(_GENOME, training=genes)
+    figures = search.run_trial(_spec(run_dir, 11, genome))
+    assert figures["validation_error"] < 0.8 and not figures["diverged"]
+    promised = search.static_cost(genome, (8, 8, 1), 10)
+    if kind == "variational":  # kernels' weights are known, biases may go as well
+        assert promised["model_size_nonzero"] >= figures["model_size_nonzero"]
+        assert promised["model_size_nonzero"] <= figures["model_size_nonzero"] + 16
+    else:
+        assert figures["model_size_nonzero"] <= 0.4 * 294 + 16
+    thresholds = [row["threshold"] for row in (figures, *figures["readings"])]
+    assert thresholds == sorted(thresholds, reverse=True)  # what matters more goes last
+
+
+def test_readings_can_be_left_out(run_dir):
+    figures = search.run_trial(_spec(run_dir, 12, further=False))
+    assert figures["readings"] == []
+    assert not (search.trial_folder(run_dir, 12) / "readings").exists()
