@@ -16,6 +16,7 @@ from spjax.report.figures import (
     excesses,
     fit_text,
     front_of,
+    label_of,
     memory_key,
     size_key,
 )
@@ -48,6 +49,7 @@ __all__ = (
     "front_of",
     "front_table",
     "html_report",
+    "label_of",
     "memory_key",
     "memory_svg",
     "plot_front",

@@ -145,6 +145,21 @@ def fit_text(row: Mapping[str, Any], header: Mapping[str, Any]) -> str:
     return f"over: {broken}" if broken else "does not fit"
 
 
+def label_of(row: Mapping[str, Any]) -> str:
+    """Returns what a row is called: its trial, and its reading if it is a further one.
+
+    A trial's network may be read at several sparsities: ``7`` is the trial's own point,
+    ``7-2`` its second further reading.
+    """
+    reading = row.get("reading")
+    return f"{row['index']}-{reading}" if reading else str(row["index"])
+
+
+def trials_of(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns the rows that are trials, without further readings of their networks."""
+    return [row for row in rows if not row.get("reading")]
+
+
 def is_number(value: Any) -> bool:
     """Tells whether ``value`` is a finite number."""
     try:
@@ -163,7 +178,7 @@ def measured(
         for row in rows
         if row.get("status") == "completed" and all(is_number(row.get(k)) for k in keys)
     ]
-    return sorted(kept, key=lambda row: row["index"])
+    return sorted(kept, key=lambda row: (row["index"], row.get("reading") or 0))
 
 
 def front_of(

@@ -3,8 +3,9 @@
 Keys: ``schema`` and ``schema_version``; ``header``, the facts of the run; ``models``,
 one line on what each figure means; ``objectives``, the three row keys that were
 minimised; ``limits``, the board's, in bytes, each beside the figure that it bounds;
-``pick``, the index of the point chosen for the board, or null; ``points``, the front
-from the lowest validation error to the highest.
+``pick``, the index of the point chosen for the board, or null, and ``pick_reading``;
+``points``, the front from the lowest validation error to the highest. A point is a
+trial's own (``reading`` 0) or a further reading of its network, at another threshold.
 """
 
 import os
@@ -60,8 +61,9 @@ def front_json(
     points = [_point(point, pathlib.Path(folder)) for point in points]
     for point in points:
         _check_point(point, memory, "front")
-    points.sort(key=lambda p: (p["validation_error"], p[memory], p[size], p["index"]))
-    pick = next((p["index"] for p in points if p.get("feasible")), None)
+    order = ("validation_error", memory, size, "index", "reading")
+    points.sort(key=lambda p: tuple(p.get(name) or 0 for name in order))
+    pick = next((p for p in points if p.get("feasible")), None)
     return {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -73,7 +75,8 @@ def front_json(
             memory: plain(limits.ram_bytes),
             size: plain(limits.flash_bytes),
         },
-        "pick": pick,
+        "pick": pick and pick["index"],
+        "pick_reading": pick and (pick.get("reading") or 0),
         "points": points,
     }
 

@@ -257,7 +257,8 @@ def _name_points(axes: Axes, done: Rows, header: Mapping[str, Any]) -> None:
     for text in axes.texts:
         obstacles.append(text.get_window_extent())
     if pick is not None:
-        name = f"trial {pick['index']}\n{100 * pick['validation_error']:.2f} %"
+        error = f"{100 * pick['validation_error']:.2f} %"
+        name = f"trial {figures.label_of(pick)}\n{error}"
         star = labels.boxes_around(axes, _xy([pick], header), 8)
         label = labels.place(
             axes,
@@ -281,7 +282,7 @@ def _name_points(axes: Axes, done: Rows, header: Mapping[str, Any]) -> None:
         for in_the_way in ([*obstacles, *lines], obstacles):
             label = labels.place(
                 axes,
-                str(row["index"]),
+                figures.label_of(row),
                 tuple(_xy([row], header)[0]),
                 in_the_way,
                 distances=(7.5,),

@@ -68,8 +68,8 @@ def html_report(
       header: facts of the run.
       history: of each trial index, the dicts of its epochs; figures whose name has
         ``loss`` or ``error`` are drawn.
-      layers: of each trial index, the rows of its layers, each with ``name`` and the
-        memory model of the run in bytes.
+      layers: of each trial index, or (index, reading) of a further reading, the rows
+        of its layers, each with ``name`` and the memory model of the run in bytes.
       live: whether the page reloads itself.
       refresh_seconds: how often a live page does.
 
@@ -89,7 +89,9 @@ def html_report(
     pick = figures.choose_pick(rows, header)
     for row in figures.front_of(rows, header):
         epochs = (history or {}).get(row["index"], ())
-        parts = (layers or {}).get(row["index"], ())
+        reading = row.get("reading")
+        key = (row["index"], reading) if reading else row["index"]
+        parts = (layers or {}).get(key, ())
         body.append(_card(row, header, epochs, parts, row is pick))
     body += [
         "<h2>Progress</h2>",
@@ -123,7 +125,7 @@ def _front(rows: Rows, header: Mapping[str, Any]) -> str:
         fits = figures.fit_text(row, header)
         lines.append(
             [
-                _count(row["index"]),
+                _name(row),
                 *(_figure(row, column) for column in columns),
                 Cell("yes" if fits == "fits" else fits),
                 Cell(describe(row.get("genome"))),
@@ -149,7 +151,7 @@ def _trials(rows: Rows, header: Mapping[str, Any]) -> str:
         known = figures.is_number(seconds)
         lines.append(
             [
-                _count(row["index"]),
+                _name(row),
                 *(_figure(row, column) for column in columns),
                 Cell("front" if row.get("on_front") else ""),
                 Cell(outcome),
@@ -170,6 +172,12 @@ def _figure(row: Mapping[str, Any], column: Any) -> Cell:
     if not figures.is_number(value):
         return Cell("", None, True)
     return Cell(number_text(row, column), value, True)
+
+
+def _name(row: Mapping[str, Any]) -> Cell:
+    # Further readings of a network come after its own point.
+    place = row["index"] + (row.get("reading") or 0) / 1000
+    return Cell(figures.label_of(row), place, True)
 
 
 def _count(value: int | None) -> Cell:
@@ -205,8 +213,8 @@ def _card(
     frame = "card pick" if is_pick else "card"
     return (
         f'<details class="{frame}"{" open" * fits}>'
-        f"<summary>trial {row['index']}: {escape(figures.fit_text(row, header))}"
-        "</summary>"
+        f"<summary>trial {figures.label_of(row)}: "
+        f"{escape(figures.fit_text(row, header))}</summary>"
         f'<p class="faint">{escape(numbers)}</p>'
         f'<div class="wide">{architecture_svg(row.get("genome"), classes)}</div>'
         f'<div class="row">{"".join(charts)}</div>'

@@ -168,6 +168,7 @@ def _draw_volumes(axes: Axes, volumes: Rows, last: int) -> None:
 
 
 def _counts(rows: Rows, done: Rows) -> str:
+    rows, done = figures.trials_of(rows), figures.trials_of(done)
     lost = len(rows) - len(done)
     parts = [f"{len(rows)} trial{'s' * (len(rows) != 1)}"]
     return " · ".join(parts + [f"{lost} failed"] * bool(lost))

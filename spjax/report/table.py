@@ -78,7 +78,7 @@ def front_cells(
     heads = [_head_with_limit(column, header) for column in columns]
     heads = ["pick", "trial", *heads, "fits", "architecture"]
     lines = [
-        ["★" if row is pick else "", str(row["index"])]
+        ["★" if row is pick else "", figures.label_of(row)]
         + [number_text(row, column) for column in columns]
         + ["yes" if row.get("feasible") else "no", describe(row.get("genome"))]
         for row in front
@@ -103,7 +103,10 @@ def front_table(
     narrow = width is not None and width < 120
     heads, lines = front_cells(rows, header, details=not narrow)
     table = Table(
-        title=Text(f"Front of {len(rows)} trials on {words.task(header)}", "bold"),
+        title=Text(
+            f"Front of {len(figures.trials_of(rows))} trials on {words.task(header)}",
+            "bold",
+        ),
         title_justify="left",
         caption=Text(
             "nonzero size: 1 byte per nonzero value, sparse indices not counted\n"

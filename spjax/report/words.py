@@ -25,9 +25,10 @@ def task(header: Mapping[str, Any]) -> str:
 
 def trial_counts(rows: Rows, header: Mapping[str, Any]) -> str:
     """Returns e.g. ``60 trials · 3 failed · 22 on the front · 37 fit the board``."""
+    front = len(figures.front_of(rows, header))
+    rows = figures.trials_of(rows)
     done = figures.measured(rows, header)
     fitting = sum(bool(row.get("feasible")) for row in done)
-    front = sum(bool(row.get("on_front")) for row in done)
     lost = len(rows) - len(done)
     parts = [f"{len(rows)} trial{'s' * (len(rows) != 1)}"]
     parts += [f"{lost} failed"] * bool(lost)
@@ -42,7 +43,8 @@ def pick_facts(rows: Rows, header: Mapping[str, Any]) -> str:
         return "no pick: none fits the board"
     size, memory = figures.size_key(header), figures.memory_key(header)
     return (
-        f"★ pick: trial {pick['index']}, {100 * pick['validation_error']:.2f} % error, "
+        f"★ pick: trial {figures.label_of(pick)}, "
+        f"{100 * pick['validation_error']:.2f} % error, "
         f"{pick[size]:,} B {size}, {pick[memory]:,} B {memory}"
     )
 

@@ -131,3 +131,15 @@ def test_damage_is_named(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ReportError, match=message):
         read_front(path)
+
+
+def test_a_further_reading_can_be_the_pick():
+    own = row(4, on_front=True, reading=0, validation_error=0.02, feasible=False)
+    further = row(4, on_front=True, reading=2, validation_error=0.03, threshold=4.5)
+    content = front_json(HEADER, [further, own])
+    assert [p["reading"] for p in content["points"]] == [0, 2]
+    assert (content["pick"], content["pick_reading"]) == (4, 2)
+    assert content["points"][1]["threshold"] == 4.5
+    plain = front_json(HEADER, [row(1, on_front=True)])
+    assert (plain["pick"], plain["pick_reading"]) == (1, 0)
+    assert front_json(HEADER, [])["pick_reading"] is None

@@ -213,3 +213,16 @@ def test_the_script_sorts_both_ways_with_empty_cells_last(cells, rising):
     assert up == f"{json.dumps(rising, separators=(',', ':'))} [0,1]"
     falling = [*rising[-2::-1], rising[-1]]
     assert down == f"{json.dumps(falling, separators=(',', ':'))} [0,-1]"
+
+
+def test_a_further_reading_has_a_card_with_its_own_layers():
+    rows = [row(3, on_front=True), row(3, reading=1, on_front=True)]
+    layers = {
+        3: [{"name": "own_layer", "input_output": 10}],
+        (3, 1): [{"name": "further_layer", "input_output": 8}],
+    }
+    text = html_report(rows, HEADER, layers=layers)
+    assert "trial 3:" in text and "trial 3-1:" in text
+    assert (
+        text.index("own_layer") < text.index("trial 3-1:") < text.index("further_layer")
+    )

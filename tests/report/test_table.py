@@ -110,3 +110,9 @@ def test_markdown_escapes_bars_and_line_ends():
     genome = {"blocks": [{"convs": [{"kernel": "a|b\nc", "channels": 1}]}]}
     text = front_markdown([row(0, on_front=True, genome=genome)], HEADER)
     assert "ca\\|b cxa\\|b cx1" in text and text.count("\n") == 3
+
+
+def test_a_further_reading_is_named_after_its_trial():
+    rows = [row(7, on_front=True), row(7, reading=2, on_front=True, feasible=False)]
+    assert [line[1] for line in front_cells(rows, HEADER)[1]] == ["7", "7-2"]
+    assert "Front of 1 trials" in front_table(rows, HEADER).title.plain

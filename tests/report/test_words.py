@@ -44,3 +44,14 @@ def test_counts_add_up_for_a_study():
     rows = study(50, fail=0.2)
     done = sum(r["status"] == "completed" for r in rows)
     assert f"50 trials · {50 - done} failed" in words.trial_counts(rows, HEADER)
+
+
+def test_further_readings_are_no_trials():
+    rows = [
+        row(0, on_front=True),
+        row(0, reading=2, on_front=True, validation_error=0.01),
+        row(1, feasible=False),
+    ]
+    text = "2 trials · 2 on the front · 1 fits the board"
+    assert words.trial_counts(rows, HEADER) == text
+    assert "pick: trial 0-2, 1.00 % error" in words.pick_facts(rows, HEADER)
