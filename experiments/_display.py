@@ -193,7 +193,7 @@ def say_results(
         memory = header["memory_model"]
         say(
             console,
-            f"pick   trial {pick['index']}: validation error "
+            f"pick   trial {report.label_of(pick)}: validation error "
             f"{pick['validation_error']:.2%}, test error {pick['test_error']:.2%}, "
             f"model_size_nonzero {pick['model_size_nonzero']:,} bytes (indices not "
             f"counted), {memory} {pick[memory]:,} bytes",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 from typing import Any
 
 from spjax import data, genomes, networks, report, search
@@ -20,6 +21,7 @@ class Picked:
     Attributes:
       run_dir: the run's folder.
       index: the trial's number.
+      reading: number of the further reading of its network; 0 for its own point.
       genome: the network as it is deployed.
       variables: its weights.
       figures: what the run says of it; empty for a trial off the front.
@@ -29,6 +31,7 @@ class Picked:
 
     run_dir: pathlib.Path
     index: int
+    reading: int
     genome: genomes.Genome
     variables: dict[str, Any]
     figures: dict[str, Any]
@@ -41,7 +44,7 @@ def read_pick(run_dir: str, pick: str) -> Picked:
 
     Args:
       run_dir: the value of --run_dir.
-      pick: ``best``, or a trial's number.
+      pick: ``best``, or a trial's number, or that of a further reading, ``7-2``.
 
     Raises:
       PickError: if there is no such run or trial, or no trial fits its board.
@@ -58,35 +61,44 @@ def read_pick(run_dir: str, pick: str) -> Picked:
         header, point = best["header"], best["point"]
         kept = {name: header["flags"][name] for name in _DATA_FLAGS}
         dataset = dict(header["dataset"])
-        index = _index(run_dir, pick, point, best.get("reason"))
+        index, reading = _key(run_dir, pick, point, best.get("reason"))
     except (KeyError, TypeError) as error:
         raise PickError(
             f"--run_dir={run_dir}: its best.json is damaged ({error!r}): write it "
             "again with --resume, or choose another run"
         ) from error
-    genome, variables = _network(folder, index)
+    genome, variables = _network(folder, index, reading)
     points = [point or {}]
     if (folder / "front.json").is_file():
         points += report.read_front(folder / "front.json")["points"]
-    figures = next((p for p in points if p.get("index") == index), {})
-    return Picked(folder, index, genome, variables, figures, dataset, kept)
+    key = index, reading
+    figures = next((p for p in points if p and search.key_of(p) == key), {})
+    return Picked(folder, index, reading, genome, variables, figures, dataset, kept)
 
 
-def _index(run_dir: str, pick: str, point: dict | None, reason: str | None) -> int:
+def _key(
+    run_dir: str, pick: str, point: dict | None, reason: str | None
+) -> tuple[int, int]:
     if pick == "best":
         if point is None:
             raise PickError(
                 f"--run_dir={run_dir} has no best network ({reason}); name a trial, "
                 "--pick=NUMBER"
             )
-        return int(point["index"])
-    if not pick.isdecimal():
+        return int(point["index"]), int(point.get("reading") or 0)
+    if not re.fullmatch(r"\d+(-\d+)?", pick):
         raise PickError(f"--pick={pick}: give `best` or a trial's number")
-    return int(pick)
+    index, _, reading = pick.partition("-")
+    return int(index), int(reading or 0)
 
 
-def _network(run_dir: pathlib.Path, index: int) -> tuple[genomes.Genome, dict]:
-    folders = (search.deployed_folder(run_dir, index), run_dir / f"front/{index:04d}")
+def _network(
+    run_dir: pathlib.Path, index: int, reading: int
+) -> tuple[genomes.Genome, dict]:
+    folders = (
+        search.deployed_folder(run_dir, index, reading),
+        run_dir / "front" / search.name_of(index, reading),
+    )
     for folder in folders:
         if (folder / "genome.json").is_file() and (folder / "weights.npz").is_file():
             genome = genomes.from_json((folder / "genome.json").read_text())

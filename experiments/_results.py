@@ -78,11 +78,10 @@ def header(
 
 def test_error(run_dir: pathlib.Path, row: dict, dataset: data.Dataset) -> float:
     """Error rate of a trial's network on the test split; measured once, then kept."""
-    folder = search.trial_folder(run_dir, row["index"])
-    kept = folder / "test.json"
+    kept = search.deployed_folder(run_dir, *search.key_of(row)) / "test.json"
     if kept.exists():
         return report.read_json(kept)["test_error"]
-    genome, variables = deployed_network(run_dir, row["index"])
+    genome, variables = deployed_network(run_dir, *search.key_of(row))
     error = training.error_rate(
         genome,
         variables,
@@ -118,9 +117,11 @@ def summary(rows: Sequence[dict], memory_model: str) -> dict[str, dict[str, floa
     return figures
 
 
-def deployed_network(run_dir: pathlib.Path, index: int) -> tuple[Any, dict]:
-    """The genome and variables that a trial's figures are of."""
-    folder = search.deployed_folder(run_dir, index)
+def deployed_network(
+    run_dir: pathlib.Path, index: int, reading: int = 0
+) -> tuple[Any, dict]:
+    """The genome and variables that a trial's figures, or a reading's, are of."""
+    folder = search.deployed_folder(run_dir, index, reading)
     genome = genomes.from_json((folder / "genome.json").read_text())
     return genome, networks.load_tree(folder / "weights.npz")
 
@@ -138,8 +139,8 @@ def write_results(
 
     Args:
       run_dir: the run's folder, with the trials' folders.
-      rows: all trials, as ``report`` describes them; those on the front get their
-        ``test_error`` and ``files`` here.
+      rows: all trials, as ``report`` describes them, and the further readings that are
+        on the front; rows of the front get their ``test_error`` and ``files`` here.
       head: from ``header``.
       dataset: for its test split.
       tested: whether the front's networks are tested; not before a search is over.
@@ -154,18 +155,18 @@ def write_results(
     for row in front:
         if check is not None:
             check()
-        index = row["index"]
-        source = search.trial_folder(run_dir, index)
-        row["files"] = _copy_network(run_dir, index)
+        key = search.key_of(row)
+        source = search.trial_folder(run_dir, row["index"])
+        row["files"] = _copy_network(run_dir, *key)
         if tested:
             row["test_error"] = test_error(run_dir, row, once)
-        history[index] = report.read_json(source / "history.json")
+        history[row["index"]] = report.read_json(source / "history.json")
         program = search.program_of(
-            *deployed_network(run_dir, index),
+            *deployed_network(run_dir, *key),
             dataset.input_shape,
             dataset.num_classes,
         )
-        layers[index] = _layers(program)
+        layers[key if key[1] else row["index"]] = _layers(program)
     pick = report.choose_pick(rows, head)
     report.write_trials_csv(run_dir / "trials.csv", rows)
     report.write_front(run_dir / "front.json", head, front)
@@ -176,7 +177,8 @@ def write_results(
         run_dir / "report.html", rows, head, history=history, layers=layers
     )
     # Last, so that what front.json names is there at any moment.
-    for old in set(_numbered(run_dir / "front")) - {f"{r['index']:04d}" for r in front}:
+    names = {search.name_of(*search.key_of(row)) for row in front}
+    for old in set(_numbered(run_dir / "front")) - names:
         shutil.rmtree(run_dir / "front" / old, ignore_errors=True)
     return pick
 
@@ -194,14 +196,14 @@ def _layers(program: analysis.Program) -> list[dict[str, Any]]:
     ]
 
 
-def _copy_network(run_dir: pathlib.Path, index: int) -> dict[str, str]:
-    """Copies a trial's network to the front; returns paths relative to the run's.
+def _copy_network(run_dir: pathlib.Path, index: int, reading: int) -> dict[str, str]:
+    """Copies a point's network to the front; returns paths relative to the run's.
 
     The network is the one that is deployed; ``searched.json`` is the genome that was
     trained, channels that pruning removed included: what to train again.
     """
     trained = search.trial_folder(run_dir, index)
-    deployed = search.deployed_folder(run_dir, index)
+    deployed = search.deployed_folder(run_dir, index, reading)
     paths = {}
     for source in (
         deployed / "genome.json",
@@ -210,7 +212,7 @@ def _copy_network(run_dir: pathlib.Path, index: int) -> dict[str, str]:
         trained / "genome.json",
     ):
         name = "searched.json" if source.parent == trained else source.name
-        target = pathlib.Path("front", trained.name, name)
+        target = pathlib.Path("front", search.name_of(index, reading), name)
         try:
             content = source.read_bytes()
         except OSError as error:

@@ -16,7 +16,17 @@ from spjax import report, search
 
 FLAG_FILE = "flags.json"
 # These may differ when a run is resumed: where and how, not what.
-_FREE = ("trials", "workers", "run_dir", "resume", "data_dir", "download", "cache_dir")
+_FREE = (
+    "trials",
+    "workers",
+    "run_dir",
+    "resume",
+    "data_dir",
+    "download",
+    "cache_dir",
+    "time_budget",
+    "patience",
+)
 # What a run writes under names that a folder of the user's may hold too.
 _WRITTEN = (
     "best.json",

@@ -6,9 +6,7 @@ import os
 import pathlib
 import re
 import sys
-from typing import Any
-
-import numpy as np
+import time
 
 from experiments import _cli, _display, _flags, _interrupts, _results, _run_folder
 from spjax import data, deploy, genomes, report, search, training
@@ -34,6 +32,10 @@ class Options:
     random_share: float
     cache_dir: str | None
     error_bound: float | None = None
+    bounds: genomes.Bounds = genomes.Bounds()
+    algorithm: str = "morphs"
+    population: int = 20
+    stop: search.StopRule = search.StopRule()
 
 
 def default_run_dir(dataset: str, board: str) -> pathlib.Path:
@@ -45,6 +47,28 @@ def default_run_dir(dataset: str, board: str) -> pathlib.Path:
 def epochs_for(images: int) -> int:
     """Epochs of a trial if the user names none."""
     return max(_LEAST_EPOCHS, min(_MOST_EPOCHS, _IMAGE_PASSES // images))
+
+
+def bounds_of(pruning: str) -> genomes.Bounds:
+    """The default space with some kinds of pruning.
+
+    Args:
+      pruning: their names, parted by commas.
+
+    Raises:
+      UsageError: if there is none, or one is unknown or given twice.
+    """
+    kinds = tuple(kind.strip() for kind in pruning.split(","))
+    lowest, highest = genomes.Bounds.sparsity
+    if "none" not in kinds:
+        lowest = 0.1  # a sparsity of 0 is no pruning
+    try:
+        return genomes.Bounds(pruning=kinds, sparsity=(lowest, highest))
+    except genomes.GenomeError as error:
+        raise _cli.UsageError(
+            f"--pruning={pruning}: give some of {','.join(genomes.PRUNING_KINDS)}, "
+            "each once"
+        ) from error
 
 
 def search_and_report(
@@ -155,6 +179,9 @@ def _open_study(run_dir, dataset, board, config, options):
         random_share=options.random_share,
         error_bound=options.error_bound,
         candidates=options.candidates,
+        bounds=options.bounds,
+        algorithm=options.algorithm,
+        population=options.population,
     )
     identity = {
         "dataset": dataset.name,
@@ -210,6 +237,13 @@ def _run(study, config, options, cache, head, console, interrupts):
             init=_weights_of(study, trial.parent),
         )
 
+    started, why = time.monotonic(), []
+
+    def enough() -> bool:
+        reason = options.stop.reason(study.records(), study.settings, started)
+        why.extend([reason] if reason else [])
+        return bool(reason)
+
     limits = study.settings.limit_of
     # A worker without a trial would only take memory.
     left = max(options.trials, study.num_trials) - study.num_finished
@@ -220,9 +254,14 @@ def _run(study, config, options, cache, head, console, interrupts):
         search.WorkerPool(workers, search.start_worker, (cache,)) as pool,
         _display.Display(console, options.trials, study.num_finished) as display,
     ):
-        for event in search.run(study, pool, search.run_trial, specify, options.trials):
+        events = search.run(
+            study, pool, search.run_trial, specify, options.trials, enough
+        )
+        for event in events:
             interrupts.check()
             display.show(event, head, limits)
+    if why:
+        _display.say(console, f"stopped: {why[0]}")
 
 
 def _weights_of(study, parent):
@@ -256,8 +295,13 @@ def _write(run_dir, study, head, dataset, *, tested, check=None):
     """Writes the results of the trials so far."""
     settings = study.settings
     ended = [row for row in study.records() if row["status"] != "running"]
-    rows = search.annotate(ended, settings.objectives, settings.limit_of)
-    _add_hypervolume(rows, settings)
+    points = search.annotate(
+        search.spread(ended), settings.objectives, settings.limit_of
+    )
+    for row, volume in zip(points, search.hypervolumes(points, settings), strict=True):
+        row["hypervolume"] = volume
+    # One row a trial, and one more for each further reading on the front.
+    rows = [row for row in points if not row["reading"] or row["on_front"]]
     head = {**head, "finished": _results.now()}
     if not tested:
         head["unfinished"] = True
@@ -265,18 +309,3 @@ def _write(run_dir, study, head, dataset, *, tested, check=None):
         run_dir, rows, head, dataset, tested=tested, check=check
     )
     return rows, pick
-
-
-def _add_hypervolume(rows: list[dict[str, Any]], settings: search.Settings) -> None:
-    """Hypervolume of the trials up to each one, as a share of the box of the limits.
-
-    The reference point is the chance error and the board's limits.
-    """
-    reference = np.array([settings.chance_error, *settings.objective_limits()[1:]])
-    points = np.zeros((0, 3))
-    for row in rows:
-        if row["status"] == "completed":
-            point = np.array([row[name] for name in settings.objectives], float)
-            points = np.vstack([points, point])
-            points = points[search.non_dominated(points)]
-        row["hypervolume"] = search.hypervolume(points / reference, np.ones(3))

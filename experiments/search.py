@@ -55,6 +55,28 @@ _CANDIDATES = flags.DEFINE_integer(
 _RANDOM_SHARE = flags.DEFINE_float(
     "random_share", 0.1, "Share of random genomes after the first ones.", 0.0, 1.0
 )
+_ALGORITHM = flags.DEFINE_enum(
+    "algorithm",
+    "morphs",
+    ["morphs", "random", "ageing_evolution", "nsga2", "qlognehvi"],
+    "What chooses the networks: `morphs` is SpArSe's way, improved; the others are "
+    "there to compare with.",
+)
+_POPULATION = flags.DEFINE_integer(
+    "population", 20, "For ageing_evolution and nsga2.", lower_bound=2
+)
+_TIME_BUDGET = flags.DEFINE_float(
+    "time_budget",
+    None,
+    "Minutes after which no further trial is begun; --resume gives as many again.",
+    lower_bound=0.001,
+)
+_PATIENCE = flags.DEFINE_integer(
+    "patience",
+    None,
+    "Stop after so many trials in a row without a gain in hypervolume.",
+    lower_bound=1,
+)
 _ERROR_BOUND = flags.DEFINE_float(
     "error_bound",
     None,
@@ -62,6 +84,12 @@ _ERROR_BOUND = flags.DEFINE_float(
     "error so far if not given.",
     1e-6,
     1.0,
+)
+_PRUNING = flags.DEFINE_string(
+    "pruning",
+    "none,weight,channel",
+    "Kinds of pruning to choose from: none, weight, channel, variational, bayesian. "
+    "The last two train noisy weights, which takes a few times as long.",
 )
 _CACHE_DIR = flags.DEFINE_string(
     "cache_dir",
@@ -75,6 +103,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs or resumes a search, then writes and prints its results."""
     del argv
     from experiments import _run_folder, _search_run
+    from spjax import search
 
     interrupts = _interrupts.Interrupts()
     interrupts.install()
@@ -86,6 +115,7 @@ def main(argv: Sequence[str]) -> int:
             _RUN_DIR.value, "add --resume to go on with it, or choose another folder"
         )
     board = _flags.get_board()
+    bounds = _search_run.bounds_of(_PRUNING.value)
     dataset = _flags.load_dataset()
     # Made last, so that a mistake in the other flags leaves no empty folder.
     run_dir = (
@@ -105,7 +135,14 @@ def main(argv: Sequence[str]) -> int:
         candidates=_CANDIDATES.value,
         random_share=_RANDOM_SHARE.value,
         error_bound=_ERROR_BOUND.value,
+        algorithm=_ALGORITHM.value,
+        population=_POPULATION.value,
+        stop=search.StopRule(
+            seconds=None if _TIME_BUDGET.value is None else 60 * _TIME_BUDGET.value,
+            patience=_PATIENCE.value,
+        ),
         cache_dir=_CACHE_DIR.value,
+        bounds=bounds,
     )
     return _search_run.search_and_report(run_dir, dataset, board, options, interrupts)
 

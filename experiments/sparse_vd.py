@@ -9,11 +9,16 @@ prints the file as a Markdown table, means over seeds. Networks are trained on t
 training and validation splits together (60,000 images of MNIST, as in the papers, no
 setting being chosen on either) and the test split is read once, after training.
 
-Adam with a linearly falling learning rate; for the variational methods the KL weight
-rises linearly from 0 to 1 over the first part of training. Once it is 1, units that
-have no weight left are cut out after each epoch, which makes the rest of the training
-several times faster; no single weight is masked before the end. Weights are counted
-without biases, as the papers do, and no index is counted.
+Adam with a linearly falling learning rate. For the variational methods the KL weight
+rises linearly from 0 to 1 over the first part of training. Weights are counted without
+biases, as the papers do, and no index is counted.
+
+The papers train with noise to the end and remove what has log alpha >= 3; so does
+--finish=0. That takes hundreds of epochs. With --finish=F the last share F of training
+is without noise: the means lose the weights with the largest log alpha, layers alike,
+step by step up to --sparsity (``pruning.cubic``), and those that are left are trained
+on. With --finish=0, units that have no weight left are cut out after each epoch once
+the KL weight is 1, which makes the rest faster.
 """
 
 import functools
@@ -45,6 +50,13 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, batches and noise.")
 _EPOCHS = flags.DEFINE_integer("epochs", 200, "Passes over the data.", lower_bound=1)
 _WARM_UP = flags.DEFINE_float(
     "warm_up", 0.25, "Share of training in which the KL weight rises.", 0.001, 1.0
+)
+_FINISH = flags.DEFINE_float(
+    "finish",
+    0.0,
+    "Share of training without noise, at the end; sparse_vd only.",
+    0,
+    0.9,
 )
 _BATCH = flags.DEFINE_integer("batch_size", 100, "Images a step.", lower_bound=1)
 _RATE = flags.DEFINE_float("learning_rate", 1e-3, "Learning rate of the first step.")
@@ -123,7 +135,7 @@ def run() -> dict[str, object]:
         },
         "flags": {
             name: flags.FLAGS[name].value
-            for name in ("dataset", "warm_up", "batch_size", "learning_rate")
+            for name in ("dataset", "warm_up", "finish", "batch_size", "learning_rate")
             + ("log_sigma2", "noise_rate", "threshold", "sparsity", "distribution")
         },
         "fingerprint": dataset.fingerprint,
@@ -158,9 +170,12 @@ def train(
     method = _METHOD.value if variational else "plain"
     whole = _lenet.initial(_MODEL.value, method, _SEED.value, _LOG_SIGMA2.value)
     params, state = whole, optimiser.init(whole)
+    noisy = _EPOCHS.value
+    if method == "sparse_vd":
+        noisy -= round(_FINISH.value * _EPOCHS.value)
     units = _lenet.live_units({n: _ones(p) for n, p in whole.items()})
     order = np.random.default_rng(_SEED.value)
-    for epoch in range(_EPOCHS.value):
+    for epoch in range(noisy):
         start, losses = time.time(), []
         shuffled = order.permutation(len(images))[: steps * _BATCH.value]
         for i, batch in enumerate(shuffled.reshape(steps, -1)):
@@ -178,11 +193,71 @@ def train(
             flush=True,
         )
         last = epoch == _EPOCHS.value - 1
-        if variational and not last and (epoch + 1) / _EPOCHS.value > _WARM_UP.value:
+        warm = (epoch + 1) / _EPOCHS.value > _WARM_UP.value
+        if variational and not last and warm and noisy == _EPOCHS.value:
             params, state, images, units = _shrink(
                 optimiser, params, state, images, units, pruned
             )
+    if noisy < _EPOCHS.value:
+        return _finish(params, images, labels, order, noisy)
     return _lenet.restore(pruned, whole, units)
+
+
+def _finish(params, images, labels, order, begin):
+    """Trains the means on without noise, and removes weights by log alpha."""
+    steps = len(images) // _BATCH.value
+    total = steps * _EPOCHS.value
+    last = (3 * total + steps * begin) // 4
+    target = pruning.cubic(_target(), begin=steps * begin, end=last)
+    log_sigma2 = {n: np.asarray(p["log_sigma2"]) for n, p in params.items()}
+    plain = jax.tree.map(np.asarray, pruning.layers.prune(params, threshold=np.inf))
+    # The rate goes on falling from where the noisy part has left it.
+    rate = optax.linear_schedule(
+        _RATE.value * (1 - begin / _EPOCHS.value), 0.0, total - steps * begin
+    )
+    optimiser = pruning.fixed(optax.adam(rate), jax.tree.map(np.ones_like, plain))
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(params, state, x, y):
+        def loss(params):
+            logits = _lenet.apply(params, _scale(x))
+            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, state = optimiser.update(grads, state, params)
+        return optax.apply_updates(params, updates), state, value
+
+    params, state = plain, optimiser.init(plain)
+    for epoch in range(begin, _EPOCHS.value):
+        start, losses = time.time(), []
+        shuffled = order.permutation(len(images))[: steps * _BATCH.value]
+        for i, batch in enumerate(shuffled.reshape(steps, -1)):
+            count = epoch * steps + i
+            if count % max(1, steps // 4) == 0:
+                masks = _by_log_alpha(params, log_sigma2, float(target(count)))
+                state = state._replace(masks=masks)
+            params, state, value = step(params, state, images[batch], labels[batch])
+            losses.append(value)
+        print(
+            f"epoch {epoch + 1}/{_EPOCHS.value}: loss {np.mean(losses):.4f}, "
+            f"{_lenet.count(params)} weights left, {time.time() - start:.1f} s",
+            flush=True,
+        )
+    return jax.tree.map(np.asarray, params)
+
+
+def _by_log_alpha(params, log_sigma2, sparsity):
+    """Masks without the weights with the largest log alpha, of all layers together."""
+    ratios = {
+        name: s - np.log(np.square(np.asarray(params[name]["kernel"])) + 1e-16)
+        for name, s in log_sigma2.items()
+    }
+    every = np.sort(np.concatenate([r.ravel() for r in ratios.values()]))
+    last = every[len(every) - round(sparsity * len(every)) - 1]
+    return {
+        name: {"kernel": ratio <= last, "bias": np.ones(ratio.shape[-1:], bool)}
+        for name, ratio in ratios.items()
+    }
 
 
 def _ones(layer):
