@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+import numpy as np
+
 from experiments import (
     _cli,
     _firmware,
@@ -21,6 +23,7 @@ from spjax import deploy, report
 from spjax.deploy import emit
 
 _MARK = "measured.json"
+_TEST_IMAGES = 8  # in the self-test
 
 
 class BrokenPromise(Exception):
@@ -127,7 +130,9 @@ def _fill(
         "float_test_accuracy": 1.0 - source.float_test_error,
         "int8_test_accuracy": float((wanted.argmax(1) == source.labels).mean()),
     }
-    _say(source, accuracy, made[-1], model, schedule)
+    table = _promise.text(_promise.rows(made[-1], model, schedule))
+    summary = _summary(source, board, accuracy)
+    _say(source, summary, table, model)
     wrong = [
         sentence
         for one in made
@@ -141,25 +146,26 @@ def _fill(
         f"\nOutputs equal the integer reference's bit for bit: of all {everything:,} "
         f"test images on this computer, of {count:,} on {board.name}."
     )
-    _write_rest(folder, model, images, wanted)
+    section = f"{summary}\n\n```\n{table}\n```\n\n" + _commands(made[-1].firmware)
+    _write_rest(folder, model, images, wanted, {"Measured": section})
     figures = _promise.as_json(made[-1], model, schedule)
     report.write_json(folder / _MARK, {**source.origin, **accuracy, **figures})
 
 
-def _say(
-    source: _source.Source,
-    accuracy: dict[str, float],
-    measured: _firmware.Measured,
-    model: emit.Model,
-    schedule: str,
-) -> None:
-    board, promised = measured.firmware.board, source.promised
-    print(
+def _summary(
+    source: _source.Source, board: deploy.Board, accuracy: dict[str, float]
+) -> str:
+    return (
         f"{source.title} on {board.name} ({board.chip}): "
         f"float {100 * accuracy['float_test_accuracy']:.2f} %, int8 "
         f"{100 * accuracy['int8_test_accuracy']:.2f} % of {accuracy['test_images']:,} "
         "test images are right."
     )
+
+
+def _say(source: _source.Source, summary: str, table: str, model: emit.Model) -> None:
+    print(summary)
+    promised = source.promised
     if "planned_arena" in promised and "model_size_nonzero" in promised:
         print(
             f"The run promised {promised['planned_arena']:,} bytes of planned_arena "
@@ -168,16 +174,31 @@ def _say(
         )
     formats = ", ".join(f"{name}: {kind}" for name, kind in model.formats.items())
     print(f"Weights are stored as {formats}.\n")
-    print(_promise.text(_promise.rows(measured, model, schedule)))
+    print(table)
 
 
-def _write_rest(folder, model, images, wanted) -> None:
+def _commands(firmware: deploy.Firmware) -> str:
+    """How the measured firmware is built again, in the README's words."""
+    lines = "\n".join(firmware.commands)
+    return (
+        "`build` holds the firmware that was measured, `firmware.elf`, with its test "
+        f"harness. It is built again, in `build`, by\n\n```\n{lines}\n```\n"
+    )
+
+
+def _write_rest(
+    folder: pathlib.Path,
+    model: emit.Model,
+    images: np.ndarray,
+    wanted: np.ndarray,
+    sections: dict[str, str],
+) -> None:
     """What a firmware engineer needs beside the sources that were measured."""
-    few = 8
     files = {
-        **emit.self_test(model, images[:few].reshape(few, -1), wanted[:few]),
+        **emit.self_test(model, images[:_TEST_IMAGES], wanted[:_TEST_IMAGES]),
         **emit.makefile(model),
-        **emit.readme(model),
+        **emit.examples(model),
+        **emit.readme(model, sections),
     }
     for name, text in files.items():
         (folder / name).write_text(text)

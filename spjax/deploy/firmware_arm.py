@@ -49,7 +49,14 @@ STARTUP = """\
 extern uint32_t __stack_top[], __data_start[], __data_end[], __data_load[];
 extern uint32_t __bss_start[], __bss_end[];
 int main(void);
-void board_exit(int status);
+
+/* The end of main, or a fault. The test harness has its own, which leaves QEMU. */
+__attribute__((weak)) void board_exit(int status)
+{
+  (void)status;
+  for (;;) {
+  }
+}
 
 void Reset_Handler(void)
 {

@@ -7,9 +7,9 @@ the stack; what does not fit does not link. No C library is linked on Arm.
 import dataclasses
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 
 from spjax.deploy import firmware_arm, firmware_avr, firmware_host
@@ -93,12 +93,14 @@ class Firmware:
       elf: the file.
       objects: the compiled sources of the network, without harness and start-up.
       interface: of the network.
+      commands: what built it, to be given in the file's folder.
     """
 
     board: Board
     elf: pathlib.Path
     objects: tuple[pathlib.Path, ...]
     interface: Interface
+    commands: tuple[str, ...]
 
 
 def missing_packages(board: Board) -> tuple[str, ...]:
@@ -185,72 +187,66 @@ def build_firmware(
       ToolchainError: if the compiler is missing or refuses a source.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    own = {}
-    for name, text in harness_sources(board).items():
-        own[name] = folder / name
-        own[name].write_text(text)
+    files = harness_sources(board)
+    for name, text in files.items():
+        (folder / name).write_text(text)
     compiler = [*_compiler(board), f"-O{optimise}", *_WARNINGS, *_SECTIONS]
-    includes = [f"-I{path}" for path in sorted({s.parent for s in sources})]
-    define = f'-DSPJAX_HEADER="{interface.header}"'
-    objects = tuple(
-        _compile([*compiler, "-std=c99", *flags, *includes], source, folder)
-        for source in sources
-    )
+    paths = [pathlib.Path(os.path.relpath(source, folder)) for source in sources]
+    includes = [f"-I{path}" for path in sorted({str(path.parent) for path in paths})]
+    network = [*compiler, "-std=c99", *flags, *includes]
     # Without the last flag gcc turns the loop of memcpy into a call of memcpy.
-    plain = [*compiler, "-std=gnu99", "-fno-tree-loop-distribute-patterns", define]
-    support = [
-        _compile([*plain, *includes], path, folder)
-        for name, path in own.items()
-        if name.endswith(".c")
+    support = [*compiler, "-std=gnu99", "-fno-tree-loop-distribute-patterns"]
+    support += [f'-DSPJAX_HEADER="{interface.header}"', *includes]
+    own = [pathlib.Path(name) for name in files if name.endswith(".c")]
+    commands = [
+        [*flags_, "-c", str(path), "-o", f"{path.stem}.o"]
+        for flags_, many in ((network, paths), (support, own))
+        for path in many
     ]
-    files = [str(path) for path in (*objects, *support)]
+    for command in commands:
+        _run(command, folder)
+    objects = [command[-1] for command in commands]
+    link = _link_command(board, optimise, objects)
     elf = folder / "firmware.elf"
     try:
-        _link(board, optimise, files, own.get("board.ld"), elf)
+        _run(link, folder)
     except ToolchainError as error:
-        if not any(words in str(error) for words in _TOO_LARGE):
-            raise
-        raise _too_large(board, optimise, files, own.get("board.ld")) from error
-    return Firmware(board, elf, objects, interface)
-
-
-def _link(
-    board: Board,
-    optimise: str,
-    files: Sequence[str],
-    script: pathlib.Path | None,
-    elf: pathlib.Path,
-) -> None:
-    family = get_target(board).family
-    command = [*_compiler(board), f"-O{optimise}", "-Wl,--gc-sections"]
-    command += _link_flags(board, script)
-    libraries = ["-lgcc"] if family == ARM else []
-    try:
-        _run([*command, *files, *libraries, "-o", str(elf)])
-    except ToolchainError:
         # The linker leaves what it could not finish.
         elf.unlink(missing_ok=True)
-        raise
+        if not any(words in str(error) for words in _TOO_LARGE):
+            raise
+        raise _too_large(board, optimise, objects, folder) from error
+    made = tuple(folder / name for name in objects[: len(paths)])
+    words = tuple(shlex.join(command) for command in (*commands, link))
+    return Firmware(board, elf, made, interface, words)
+
+
+def _link_command(
+    board: Board, optimise: str, objects: Sequence[str], elf: str = "firmware.elf"
+) -> list[str]:
+    arm = get_target(board).family == ARM
+    command = [*_compiler(board), f"-O{optimise}", "-Wl,--gc-sections"]
+    command += [*_link_flags(board), *objects, *(["-lgcc"] if arm else [])]
+    return [*command, "-o", elf]
 
 
 def _too_large(
-    board: Board, optimise: str, files: Sequence[str], script: pathlib.Path | None
+    board: Board, optimise: str, objects: Sequence[str], folder: pathlib.Path
 ) -> DoesNotFit:
     """Says how much would be needed, as measured without the board's limits."""
     roomy = dataclasses.replace(board, **_NO_LIMITS[get_target(board).family])
-    with tempfile.TemporaryDirectory() as scratch:
-        elf = pathlib.Path(scratch, "roomy.elf")
-        try:
-            _link(roomy, optimise, files, script, elf)
-        except ToolchainError:
-            needs = "more than its chip can address"
-        else:
-            flash, ram = occupied(read_elf(elf))
-            stack = get_target(board).stack_bytes
-            needs = (
-                f"{flash} bytes of flash and {ram} of static RAM + {stack} for the "
-                "stack"
-            )
+    elf = folder / "roomy.elf"
+    try:
+        _run(_link_command(roomy, optimise, objects, elf.name), folder)
+        flash, ram = occupied(read_elf(elf))
+        stack = get_target(board).stack_bytes
+        needs = (
+            f"{flash} bytes of flash and {ram} of static RAM + {stack} for the stack"
+        )
+    except ToolchainError:
+        needs = "more than its chip can address"
+    finally:
+        elf.unlink(missing_ok=True)
     return DoesNotFit(
         f"--board={board.name}: the firmware needs {needs}; the board has "
         f"{board.flash_bytes} of flash and {board.ram_bytes} of RAM: choose a smaller "
@@ -269,31 +265,23 @@ def _compiler(board: Board) -> list[str]:
     return ["cc"]
 
 
-def _link_flags(board: Board, script: pathlib.Path | None) -> list[str]:
+def _link_flags(board: Board) -> list[str]:
     family = get_target(board).family
     if family == HOST:
         return []
     flags = [f"-Wl,--defsym={name}={value}" for name, value in limits(board).items()]
     if family == ARM:
-        return ["-nostartfiles", "-nostdlib", "-T", str(script), *flags]
+        return ["-nostartfiles", "-nostdlib", "-T", "board.ld", *flags]
     flags += [
         f"-Wl,--defsym=__TEXT_REGION_LENGTH__={board.flash_bytes}",
         f"-Wl,--defsym=__DATA_REGION_LENGTH__={board.ram_bytes}",
     ]
-    return [*flags, str(script)]
+    return [*flags, "board.ld"]
 
 
-def _compile(
-    command: Sequence[str], source: pathlib.Path, folder: pathlib.Path
-) -> pathlib.Path:
-    made = folder / f"{source.stem}.o"
-    _run([*command, "-c", str(source), "-o", str(made)])
-    return made
-
-
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], folder: pathlib.Path) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise ToolchainError(f"{command[0]} is not installed") from error
     if done.returncode == 0:

@@ -109,6 +109,18 @@ def test_a_source_that_does_not_compile_is_named(tmp_path):
         tiny_model.build(board, tmp_path, before="int x = ;")
 
 
+@pytest.mark.parametrize("name", ["uno", "microbit", "host"])
+def test_the_commands_build_the_same_firmware_again(name, tmp_path):
+    firmware = tiny_model.build(tiny_model.need(name), tmp_path)
+    first = firmware.elf.read_bytes()
+    for path in (firmware.elf, *firmware.objects):
+        path.unlink()
+    assert not any(str(tmp_path) in command for command in firmware.commands)
+    for command in firmware.commands:
+        subprocess.run(command, shell=True, cwd=firmware.elf.parent, check=True)
+    assert firmware.elf.read_bytes() == first
+
+
 def test_network_is_strict_c99_without_warnings(tmp_path):
     """Our own harness files too: they are compiled with -Wall -Wextra."""
     for name in (*tiny_model.BOARDS, "host"):

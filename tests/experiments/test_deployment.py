@@ -72,6 +72,29 @@ def test_the_self_test_of_the_folder_passes(run_dir, tmp_path):  # noqa: F811
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("board", ["uno", "microbit"])
+def test_the_folder_builds_again_and_so_does_its_example(board, run_dir, tmp_path):  # noqa: F811
+    """By the commands in its README; the example in the place of the harness."""
+    deployed_run.need(board)
+    out = tmp_path / "out"
+    _main(run_dir=str(run_dir), board=board, images=2, out=str(out))
+    build = out / "build"
+    assert not list(build.glob("*.o")) and not list(build.glob("*.bin"))
+    elf = build / "firmware.elf"
+    first = elf.read_bytes()
+    elf.unlink()
+    section = (out / "README.md").read_text().split("## Measured")[1]
+    commands = [line for line in section.splitlines() if " -o " in line]
+    for command in commands:
+        subprocess.run(command, shell=True, cwd=build, check=True)
+    assert elf.read_bytes() == first
+    for command in commands:
+        other = command.replace("-c harness.c", "-c ../example_bare_metal.c")
+        subprocess.run(other, shell=True, cwd=build, check=True)
+    names = {symbol.name for symbol in deploy_room.read_elf(elf).symbols}
+    assert "spjax_class" in names and "spjax_arena" in names
+
+
 def test_a_second_deployment_replaces_the_first(run_dir, tmp_path):  # noqa: F811
     deployed_run.need("host")
     out = tmp_path / "out"
@@ -85,9 +108,9 @@ def test_a_second_deployment_replaces_the_first(run_dir, tmp_path):  # noqa: F81
 def test_a_network_beyond_the_boards_limits(run_dir, tmp_path):  # noqa: F811
     deployed_run.need("uno")
     values = {"run_dir": str(run_dir), "board": "uno", "out": str(tmp_path / "o" / "f")}
-    message = _leaves_nothing(tmp_path, _cli.UsageError, ram_bytes=400, **values)
+    message = _leaves_nothing(tmp_path, _cli.UsageError, ram_bytes=350, **values)
     assert "--board=uno: the network needs" in message
-    assert "bytes of planned_arena" in message and "the board has 400 of RAM" in message
+    assert "bytes of planned_arena" in message and "the board has 350 of RAM" in message
     message = _leaves_nothing(
         tmp_path, deploy_room.DoesNotFit, flash_bytes=1000, **values
     )
