@@ -59,11 +59,18 @@ def is_users(error: BaseException) -> bool:
     )
 
 
-def guarded(main: Callable[[Sequence[str]], int | None]) -> Callable[..., None]:
-    """Wraps a program's main so that errors end as the module docstring says."""
+def guarded(
+    main: Callable[[Sequence[str]], int | None], arguments: bool = False
+) -> Callable[..., None]:
+    """Wraps a program's main so that errors end as the module docstring says.
+
+    Args:
+      main: as for `run`.
+      arguments: whether it takes arguments that are not flags.
+    """
 
     def wrapped(argv: Sequence[str]) -> None:
-        if len(argv) > 1:
+        if len(argv) > 1 and not arguments:
             print(
                 f"error: unexpected argument {argv[1]!r}: every setting is a flag, "
                 f"--name=value; --help lists them",
@@ -119,12 +126,13 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> None:
+def run(main: Callable[[Sequence[str]], int | None], arguments: bool = False) -> None:
     """Runs an absl program: parses flags, calls ``main(argv)``, exits.
 
     Args:
       main: takes the arguments left after the flags (just the program's name) and
         returns an exit status, or None for success.
+      arguments: whether it takes arguments that are not flags.
     """
     quiet_libraries()
-    app.run(guarded(main), flags_parser=_parse)
+    app.run(guarded(main, arguments), flags_parser=_parse)

@@ -16,6 +16,8 @@ seeds; the lone ``qlognehvi`` several times that.
 
 import csv
 import pathlib
+import subprocess
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -35,18 +37,15 @@ _PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at a time.", 1)
 
 def main(argv: Sequence[str]) -> int:
     """Runs what is missing, then writes and prints the comparison."""
-    from launch.errors import LaunchError
-    from launch.local import launch
-
     root = pathlib.Path(_ROOT.value)
     seeds = ",".join(str(seed) for seed in range(_SEEDS.value))
     sweep = f"algorithm={','.join(_ALGORITHMS.value)};seed={seeds}"
-    try:
-        code = launch(
-            "experiments.search", sweep, root, _PARALLEL.value, list(argv[1:])
-        )
-    except LaunchError as error:
-        raise _cli.UsageError(str(error)) from error
+    # As a program: its flags have the names of ours.
+    command = [sys.executable, "-m", "launch.local", f"--sweep={sweep}"]
+    command += [f"--root={root}", f"--parallel={_PARALLEL.value}", "--", *argv[1:]]
+    code = subprocess.run(command, check=False).returncode
+    if code not in (0, 1):  # It has said why.
+        return code
     courses, title = read_courses(root, argv[1:], sweep)
     write(root, courses, title)
     return code
@@ -98,4 +97,4 @@ def write(root: pathlib.Path, courses: dict[str, list], title: str) -> None:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    _cli.run(main, arguments=True)
