@@ -48,7 +48,7 @@ def bits_of(form, weights):
     if form.codec == "dense":
         return rows * length * value, 0
     if form.codec == "bitmap":
-        return stored * value, rows * length
+        return stored * value, rows * length + 1
     if form.codec == "csr":
         return stored * value, (rows + stored) * form.index_bits
     text = "".join("v" if w else "0" for w in weights.reshape(-1)) + "v"

@@ -159,34 +159,41 @@ _TERNARY = (
 
 _BITMAP = (
     """\
-/* Products with the next row; a bit for each weight says whether it is stored. */
+/* Products with the next row; a bit for each weight says whether it is stored. index is
+   the next bit that is set, skip how far it is away. */
 """
     + _SIGNATURE
     + """\
   const uint8_t *index = GET_TABLE(layer->index) + at->index / 8;
   int8_t padding = GET_INT8(layer->padding);
   uint8_t taps = GET8(layer->taps);
-  uint8_t bits = 0, left = (uint8_t)(-at->index & 7);
+  uint8_t left = (uint8_t)(8 - (at->index & 7));
+  uint8_t bits = (uint8_t)(NEXT_BYTE(index) >> (8 - left));
+  spjax_count c = at->skip;
   OPEN
-  at->index += taps * depth;
-  if (left) bits = (uint8_t)(NEXT_BYTE(index) >> (8 - left));
-  do {
-    const int8_t *x = *tap++;
-    spjax_count c = depth;
-    if (x) x += base;
-    do {
-      if (left == 0) {
+  for (;;) {
+    while (c >= depth) {
+      c -= depth;
+      ++tap;
+      if (--taps == 0) {
+        at->skip = c;
+        at->index = (spjax_count)(8 * (index - GET_TABLE(layer->index)) - left);
+        CLOSE
+        return sum;
+      }
+    }
+    ADD_PRODUCT(sum, *tap ? (*tap)[base + c] : padding, VALUE);
+    do { /* to the next bit that is set; there is one behind the last weight */
+      ++c;
+      bits >>= 1;
+      --left;
+      while (bits == 0) {
+        c += left;
         bits = NEXT_BYTE(index);
         left = 8;
       }
-      if (bits & 1) ADD_PRODUCT(sum, x ? *x : padding, VALUE);
-      if (x) ++x;
-      bits >>= 1;
-      --left;
-    } while (--c);
-  } while (--taps);
-  CLOSE
-  return sum;
+    } while (!(bits & 1));
+  }
 }
 """
 )
@@ -297,10 +304,18 @@ def c_dot(form: Format) -> str:
 
 def c_start(form: Format) -> str:
     """C statements that bring the zeroed cursor ``*at`` to the first row, or ""."""
+    if form.codec == "bitmap":
+        return (
+            "const uint8_t *index = GET_TABLE(layer->index);\n"
+            "while (!(BYTE(index + at->index / 8) >> (at->index & 7) & 1))\n"
+            "  ++at->index;\n"
+            "at->skip = at->index;"
+        )
     if form.codec != "gaps":
         return ""
     field, escape = _field(form), (1 << form.index_bits) - 1
     return (
+        "uint8_t field;\n"
         "do {\n"
         f"  field = {field}(GET_TABLE(layer->index), at->index++);\n"
         "  at->skip += field;\n"

@@ -5,7 +5,8 @@ Every function here is exact: ``decode(encode(weights, format)) == weights``.
 The gaps of a matrix run on over the ends of its rows: the kernel carries what is left
 of a gap into the next row. A field of all ones says "that many zeros, and the gap goes
 on"; after the last value one more gap covers the zeros at the end, so that reading
-never runs out of the table.
+never runs out of the table. For the same reason a bitmap has one bit more than there
+are weights, which is set.
 """
 
 from collections.abc import Iterator
@@ -102,15 +103,15 @@ def choose(weights: np.ndarray) -> EncodedWeights:
 
 def _index(weights: np.ndarray, where: np.ndarray, form: Format) -> np.ndarray:
     if form.codec == "bitmap":
-        return stored.pack_fields(weights.reshape(-1) != 0, 1)
+        return stored.pack_fields(np.append(weights.reshape(-1) != 0, True), 1)
     if form.codec == "gaps":
         before = np.concatenate([[-1], where])
         gaps = np.append(where, weights.size) - before - 1
         escape = (1 << form.index_bits) - 1
-        fields: list[int] = []
-        for gap in gaps:
-            fields += [escape] * (int(gap) // escape) + [int(gap) % escape]
-        return stored.pack_fields(np.array(fields), form.index_bits)
+        last = np.cumsum(gaps // escape + 1) - 1
+        fields = np.full(last[-1] + 1, escape)
+        fields[last] = gaps % escape
+        return stored.pack_fields(fields, form.index_bits)
     counts = np.count_nonzero(weights, axis=1)
     largest = max(weights.shape[1] - 1, int(counts.max(initial=0)))
     if largest >> form.index_bits:
@@ -118,11 +119,13 @@ def _index(weights: np.ndarray, where: np.ndarray, form: Format) -> np.ndarray:
             f"{form.name} counts to {(1 << form.index_bits) - 1}; the rows have"
             f" {weights.shape[1]} columns."
         )
-    fields = []
-    for row in weights:
-        columns = np.flatnonzero(row)
-        fields += [columns.size, *columns]
-    return stored.pack_fields(np.array(fields, np.int64), form.index_bits)
+    heads = np.arange(counts.size) + np.cumsum(counts) - counts
+    fields = np.zeros(counts.size + where.size, np.int64)
+    is_column = np.ones(fields.size, bool)
+    is_column[heads] = False
+    fields[heads] = counts
+    fields[is_column] = where % weights.shape[1]
+    return stored.pack_fields(fields, form.index_bits)
 
 
 def _positions(encoded: EncodedWeights) -> np.ndarray:

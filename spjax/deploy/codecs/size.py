@@ -3,7 +3,8 @@
 For each convolution and dense layer: the tables of its codec (values and index), and
 for each output channel a bias and a multiplier of 32 bits and a shift of 8 bits. The
 emitted C holds these arrays and no others but tables of geometry, which depend on the
-number of layers only.
+number of layers only. The formats' code is no part of the figure, though it has a say
+in which formats are used (`spjax.deploy.codecs.choose`).
 """
 
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ import numpy as np
 from spjax import analysis
 from spjax.analysis.stream import unit_output
 from spjax.analysis.windows import map_shape
+from spjax.deploy.codecs.choose import choose_together
 from spjax.deploy.codecs.encoded import EncodedWeights, Format
-from spjax.deploy.codecs.formats import choose, encode
+from spjax.deploy.codecs.formats import encode
 from spjax.deploy.quantised import Linear, QuantisedProgram
 
 CHANNEL_BYTES = 9
@@ -49,12 +51,13 @@ def encoded_weights(
     plan: analysis.Plan | None = None,
     formats: Mapping[str, Format] | None = None,
 ) -> dict[str, EncodedWeights]:
-    """The smallest encoding of every convolution and dense layer, or a given one.
+    """The encoding of every convolution and dense layer.
 
     Args:
       quantised: the network.
       plan: as in `model_size_encoded`.
-      formats: operation name -> format that it shall have; of others the smallest.
+      formats: operation name -> format that it shall have; those of the others are
+        chosen together.
 
     Returns:
       operation name -> encoded weight matrix.
@@ -63,13 +66,13 @@ def encoded_weights(
       CodecError: if a given format cannot hold the weights.
     """
     pixels = streamed_pixels(quantised.program, plan) if plan else {}
-    encoded = {}
-    for name, operation in quantised.operations.items():
-        if isinstance(operation, Linear):
-            matrix = weight_matrix(operation.weights, pixels.get(name, 1))
-            given = (formats or {}).get(name)
-            encoded[name] = encode(matrix, given) if given else choose(matrix)
-    return encoded
+    matrices = {
+        name: weight_matrix(operation.weights, pixels.get(name, 1))
+        for name, operation in quantised.operations.items()
+        if isinstance(operation, Linear)
+    }
+    given = {n: encode(matrices.pop(n), form) for n, form in (formats or {}).items()}
+    return given | choose_together(matrices)
 
 
 def weight_matrix(weights: np.ndarray, pixels: int = 1) -> np.ndarray:

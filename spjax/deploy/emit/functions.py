@@ -138,14 +138,15 @@ def _first_row(forms: list[codecs.Format], starts: list[codecs.Format]) -> str:
         "/* The first row of a layer's weights. */",
         "static void first_row(const spjax_layer *layer, spjax_cursor *at) {",
     ]
-    lines += ["  uint8_t field;"] if starts else ["  (void)layer;"]
+    if not starts:
+        lines.append("  (void)layer;")
     lines.append("  at->value = at->index = at->skip = 0;")
     for form in starts:
-        statements = codecs.c_start(form).split("\n")
+        statements = ["  " + line for line in codecs.c_start(form).split("\n")]
         if len(forms) > 1:
-            lines.append(f"  if (GET8(layer->format) == {format_constant(form)})")
-            statements = ["  " + line for line in statements]
-        lines += ["  " + line for line in statements]
+            lines.append(f"  if (GET8(layer->format) == {format_constant(form)}) {{")
+            statements = ["  " + line for line in statements] + ["  }"]
+        lines += statements
     return "\n".join([*lines, "}", ""])
 
 

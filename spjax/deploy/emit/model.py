@@ -190,7 +190,8 @@ def _count_type(context: Context) -> str:
         if layer.encoded is not None:
             # A gap may reach beyond the last weight by a row.
             size = layer.encoded.rows * layer.encoded.length + layer.encoded.length + 2
-            fields = layer.encoded.index.size * 8
+            bits = layer.encoded.format.index_bits or 1
+            fields = layer.encoded.index.size * 8 // bits
             largest = max(largest, size, fields)
     return "uint16_t" if largest < 2**16 else "uint32_t"
 
