@@ -59,7 +59,8 @@ volatile int spjax_class; /* the latest result: watch it with a debugger */
 static int8_t next_pixel(void) {
   static uint32_t position;
   uint32_t at = position++ % ((uint32_t)SPJAX_TEST_IMAGES * SPJAX_INPUT_BYTES);
-  return spjax_test_input[at / SPJAX_INPUT_BYTES][at % SPJAX_INPUT_BYTES];
+  uint32_t image = at / SPJAX_INPUT_BYTES, element = at % SPJAX_INPUT_BYTES;
+  return SPJAX_TEST_BYTE(spjax_test_input[image][element]);
 }
 
 static int take(void *context, int8_t *pixels, uint16_t bytes) {

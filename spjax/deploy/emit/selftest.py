@@ -21,9 +21,13 @@ int main(void) {
   int wrong = 0;
   for (int i = 0; i < SPJAX_TEST_IMAGES; ++i) {
     int8_t output[SPJAX_CLASSES];
-    int different = 0, best = spjax_predict(spjax_test_input[i], output);
+    static int8_t input[SPJAX_INPUT_BYTES];
+    int different = 0, best;
+    for (int k = 0; k < SPJAX_INPUT_BYTES; ++k)
+      input[k] = SPJAX_TEST_BYTE(spjax_test_input[i][k]);
+    best = spjax_predict(input, output);
     for (int k = 0; k < SPJAX_CLASSES; ++k)
-      different += output[k] != spjax_test_output[i][k];
+      different += output[k] != SPJAX_TEST_BYTE(spjax_test_output[i][k]);
     printf("image %d: class %d, %s\\n", i, best,
            different ? "WRONG: outputs differ" : "outputs as expected");
     wrong += different != 0;
@@ -32,6 +36,18 @@ int main(void) {
          SPJAX_TEST_IMAGES);
   return wrong;
 }
+"""
+
+_FLASH = """\
+/* In flash, as the network's constants are; SPJAX_TEST_BYTE reads an element. */
+#ifdef __AVR__
+#include <avr/pgmspace.h>
+#define SPJAX_TEST_FLASH PROGMEM
+#define SPJAX_TEST_BYTE(element) ((int8_t)pgm_read_byte(&(element)))
+#else
+#define SPJAX_TEST_FLASH
+#define SPJAX_TEST_BYTE(element) (element)
+#endif
 """
 
 _MAKEFILE = """\
@@ -96,6 +112,7 @@ def self_test(model: Model, images: np.ndarray, outputs: np.ndarray) -> dict[str
         "/* Inputs of the network, and what it has to make of them. */",
         '#include "spjax_model.h"\n',
         f"#define SPJAX_TEST_IMAGES {len(images)}\n",
+        _FLASH,
         _arrays("spjax_test_input", "SPJAX_INPUT_BYTES", images),
         _arrays("spjax_test_output", "SPJAX_CLASSES", outputs),
     ]
@@ -110,7 +127,8 @@ def makefile(model: Model) -> dict[str, str]:
 
 
 def _arrays(symbol: str, size: str, rows: np.ndarray) -> str:
-    lines = [f"static const int8_t {symbol}[SPJAX_TEST_IMAGES][{size}] = {{"]
+    head = f"static const int8_t {symbol}[SPJAX_TEST_IMAGES][{size}]"
+    lines = [f"{head} SPJAX_TEST_FLASH = {{"]
     for row in rows.reshape(len(rows), -1):
         numbers = [str(int(v)) for v in row]
         lines.append("    {")
