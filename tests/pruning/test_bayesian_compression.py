@@ -113,3 +113,16 @@ def test_pruned_weights():
     kernel = normal(2, 2, 1, 3)
     want = np.where(keep, np.asarray(kernel) * np.asarray(scale), 0)
     np.testing.assert_allclose(bc.prune_conv(kernel, scale, scale_log_sigma2), want)
+
+
+def test_scales_are_drawn_independently():
+    mean = jnp.array([1.0, -2.0, 0.5])
+    log_sigma2 = jnp.array([-1.0, 0.0, -200.0])
+    z = bc.scales(jax.random.key(0), mean, log_sigma2, (200, 100))
+    assert z.shape == (200, 100, 3)
+    z = np.asarray(z).reshape(-1, 3)
+    np.testing.assert_allclose(z.mean(0), mean, atol=0.03)
+    np.testing.assert_allclose(z.var(0), np.exp(log_sigma2), rtol=0.05, atol=1e-9)
+    assert abs(np.corrcoef(z[:, 0], z[:, 1])[0, 1]) < 0.03
+    one = bc.scales(jax.random.key(0), mean, log_sigma2)
+    assert one.shape == (3,)

@@ -40,7 +40,9 @@ def test_kl_against_numerical_integration():
     grid = np.linspace(-8, 8, 33)
     want = np.array([kl_by_integration(a) for a in grid])
     got = np.asarray(sparse_vd.kl_divergence(jnp.asarray(grid, jnp.float32)))
-    assert np.abs(got - want).max() < 0.012  # the approximation's own error
+    # The approximation's own error; a constant that is off by 3 % makes it larger.
+    assert np.abs(got - want).max() < 0.0098
+    assert np.sqrt(np.mean((got - want) ** 2)) < 0.0039
     # At alpha = 1 in closed form through Kummer's function, worked out beforehand:
     # KL(1) = 0.5 * (euler_gamma + log 2) + E log|N(1, 1)|.
     rng = np.random.default_rng(0)
@@ -163,3 +165,26 @@ def test_training_a_posterior_finds_the_useless_inputs():
     pruned = sparse_vd.prune(q, threshold=1.0)["kernel"]
     np.testing.assert_array_equal(np.flatnonzero(pruned), [0, 1, 2, 3])
     np.testing.assert_allclose(pruned, truth, atol=0.03)
+
+
+def test_linear_takes_any_layout():
+    """A depthwise convolution in [H, C, W, N] against its weights drawn one by one."""
+    rng = np.random.default_rng(4)
+    draws = 40_000
+    x = rng.normal(size=(4, 2, 5)).astype(np.float32)
+    theta = rng.normal(size=(3, 2)).astype(np.float32)
+    log_sigma2 = rng.normal(-1, 0.5, (3, 2)).astype(np.float32)
+
+    def operation(x, w):
+        """Slides a window of three rows over H, channel by channel."""
+        return sum(x[i : i + 2] * w[i, :, None, None] for i in range(3))
+
+    many = jnp.repeat(x[..., None], draws, -1)
+    got = sparse_vd.linear(jax.random.key(0), operation, many, theta, log_sigma2)
+    assert got.shape == (2, 2, 5, draws)
+    w = theta + np.exp(log_sigma2 / 2) * rng.normal(size=(draws, 3, 2))
+    want = sum(x[i : i + 2] * w[:, None, i, :, None] for i in range(3))
+    np.testing.assert_allclose(got.mean(-1), want.mean(0), atol=0.05)
+    np.testing.assert_allclose(got.var(-1), want.var(0), rtol=0.06)
+    # Each output has noise of its own.
+    assert abs(np.corrcoef(got[0, 0, 0], got[1, 0, 0])[0, 1]) < 0.05
