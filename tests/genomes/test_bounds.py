@@ -128,3 +128,12 @@ def test_bounds_without_none_need_some_sparsity():
     Bounds(pruning=("weight",), sparsity=(0.001, 0.9))
     with pytest.raises(GenomeError, match="begin the sparsity above 0"):
         Bounds(pruning=("weight", "channel"))
+
+
+def test_kinds_of_pruning_with_noise_are_there_if_asked_for():
+    genome = Genome(training=Training(3e-3, "variational", 0.5))
+    with pytest.raises(GenomeError, match="variational"):
+        genomes.check_within(genome, Bounds())
+    genomes.check_within(genome, Bounds(pruning=genomes.PRUNING_KINDS))
+    assert {*genomes.MAGNITUDE_KINDS, *genomes.NOISY_KINDS} == {*genomes.PRUNING_KINDS}
+    assert Bounds().pruning == ("none", "weight", "channel")

@@ -34,11 +34,23 @@ def test_layers_shrink_and_nothing_more_is_pruned():
     assert small.training == genomes.Training(pruning="none", sparsity=0.0)
 
 
-@pytest.mark.parametrize("kind", ["none", "weight"])
+@pytest.mark.parametrize("kind", ["none", "weight", "variational"])
 def test_without_channel_pruning_nothing_changes(kind):
     gene = genomes.Training(pruning=kind, sparsity=0.0 if kind == "none" else 0.5)
     genome = dataclasses.replace(_genome(genomes.Conv(channels=8)), training=gene)
     assert expected_deployment(genome, (16, 16, 1)) == genome
+
+
+def test_bayesian_pruning_is_expected_to_narrow_every_layer():
+    gene = genomes.Training(pruning="bayesian", sparsity=0.75)
+    genome = dataclasses.replace(
+        _genome(genomes.Conv(channels=8), genomes.Conv(channels=6), branch=10),
+        training=gene,
+    )
+    small = expected_deployment(genome, (16, 16, 1))
+    assert [conv.channels for conv in small.blocks[0].convs] == [4, 3]
+    assert small.blocks[0].branch == 5 and small.dense == (10,)
+    assert small.training == genomes.Training(pruning="none", sparsity=0.0)
 
 
 def test_an_identity_residual_keeps_the_channels_of_either_side():
