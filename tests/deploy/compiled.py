@@ -13,7 +13,7 @@ import numpy as np
 from spjax.deploy import integer
 
 FLAGS = (
-    "-std=c99 -Wall -Wextra -Werror -O1 -g -fsanitize=address,undefined"
+    "-std=c99 -pedantic -Wall -Wextra -Werror -O1 -g -fsanitize=address,undefined"
     " -fno-sanitize-recover=all"
 ).split()
 

@@ -83,7 +83,8 @@ static uint16_t column8(const uint8_t *table, spjax_count i) {
     "column16": """\
 /* Field i of a table of 16-bit numbers, low byte first. */
 static uint16_t column16(const uint8_t *table, spjax_count i) {
-  return (uint16_t)(BYTE(table + 2 * i) | BYTE(table + 2 * i + 1) << 8);
+  table += 2 * i;
+  return (uint16_t)((uint16_t)BYTE(table + 1) << 8 | BYTE(table));
 }
 """,
 }
@@ -177,7 +178,8 @@ _BITMAP = (
       ++tap;
       if (--taps == 0) {
         at->skip = c;
-        at->index = (spjax_count)(8 * (index - GET_TABLE(layer->index)) - left);
+        at->index = (spjax_count)(index - GET_TABLE(layer->index));
+        at->index = (spjax_count)(8 * at->index - left);
         CLOSE
         return sum;
       }
