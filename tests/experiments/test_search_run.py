@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import signal
 import sys
 
@@ -10,8 +11,15 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments import _cli, _interrupts, _run_folder, _search_run, search
-from spjax import data, report
+from experiments import (
+    _cli,
+    _interrupts,
+    _picked,
+    _run_folder,
+    _search_run,
+    search,
+)
+from spjax import data, genomes, report
 from spjax import search as search_room
 from tests.experiments import small
 
@@ -108,6 +116,72 @@ def test_interrupted_and_resumed(tmp_path, dataset, monkeypatch, capsys):
     assert {path.name for path in (tmp_path / "front").iterdir()} == {
         f"{point['index']:04d}" for point in points
     }
+
+
+def test_readings_on_the_front_can_be_loaded_and_picked(tmp_path, dataset, monkeypatch):
+    def trial(spec, progress):
+        """Each network once more, a third the size and a little worse."""
+        figures = small.quick_trial(spec, progress)
+        own = search_room.deployed_folder(spec.run_dir, spec.index)
+        further = search_room.deployed_folder(spec.run_dir, spec.index, 1)
+        shutil.copytree(own, further, dirs_exist_ok=True)
+        reading = {name: figures[name] for name in figures if name != "seconds"}
+        reading["model_size_nonzero"] //= 3
+        reading["validation_error"] += 0.01
+        return {**figures, "readings": [{**reading, "threshold": 4.25}]}
+
+    monkeypatch.setattr(search_room, "run_trial", trial)
+    assert _search(tmp_path, dataset) == 0
+    front = _json(tmp_path / "front.json")
+    names = {f"{p['index']:04d}" + "-1" * p["reading"] for p in front["points"]}
+    assert {path.name for path in (tmp_path / "front").iterdir()} == names
+    further = [point for point in front["points"] if point["reading"]]
+    assert further and all(point["threshold"] == 4.25 for point in further)
+    for point in further:
+        assert 0 <= point["test_error"] <= 1
+        for path in point["files"].values():
+            assert (tmp_path / path).is_file()
+            assert path.startswith(f"front/{point['index']:04d}-1/")
+    # One line a trial, and one for each further reading on the front.
+    keys = [(int(row["index"]), int(row["reading"])) for row in _rows(tmp_path)]
+    expected = {(i, 0) for i in range(4)} | {(p["index"], 1) for p in further}
+    assert keys == sorted(expected)
+    # The front, by comparing all eight points.
+    every = [
+        (row["validation_error"], row["model_size_nonzero"], row["input_output"])
+        for record in search_room.spread(_stored(tmp_path))
+        for row in [record]
+    ]
+    best = {a for a in every if not any(_beats(b, a) for b in every)}
+    order = ("validation_error", "model_size_nonzero", "input_output")
+    assert {tuple(p[name] for name in order) for p in front["points"]} == best
+    index = further[0]["index"]
+    picked = _picked.read_pick(str(tmp_path), f"{index}-1")
+    assert (picked.index, picked.reading) == (index, 1)
+    assert picked.figures["threshold"] == 4.25
+    with pytest.raises(_picked.PickError, match="--pick=1-2-3"):
+        _picked.read_pick(str(tmp_path), "1-2-3")
+
+
+def _stored(run_dir):
+    with search_room.load(run_dir) as study:
+        return study.records()
+
+
+def _beats(a, b):
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("kinds", ["weigth", "weight,weight", ""])
+def test_unknown_kinds_of_pruning(kinds):
+    with pytest.raises(_cli.UsageError, match=f"--pruning={kinds}: give some of none"):
+        _search_run.bounds_of(kinds)
+
+
+def test_kinds_of_pruning_make_the_space():
+    assert _search_run.bounds_of("none,weight,channel") == genomes.Bounds()
+    bounds = _search_run.bounds_of("variational, bayesian")
+    assert bounds.pruning == ("variational", "bayesian") and bounds.sparsity[0] > 0
 
 
 def test_no_more_workers_than_trials(tmp_path, dataset, monkeypatch):
