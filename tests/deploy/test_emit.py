@@ -5,7 +5,6 @@ A few random genomes by default; a hundred, with two more schedules each, with::
     SPJAX_EMIT_GENOMES=100 python -m pytest -s tests/deploy/test_emit.py -k genomes
 """
 
-import dataclasses
 import os
 
 import jax
@@ -23,12 +22,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def check(quantised, images, plan, folder, *defines, formats=None):
+def check(quantised, images, plan, folder, *defines):
     """Emits, compiles, runs and compares; the model."""
-    made = emit.model(quantised, plan, formats=formats)
+    made = emit.model(quantised, plan)
     assert made.arena_bytes == plan.planned_arena
-    if formats is None:
-        assert made.encoded_bytes == codecs.model_size_encoded(quantised, plan)
+    assert made.encoded_bytes == codecs.model_size_encoded(quantised, plan)
     program = compiled.build(made, folder, *defines)
     assert compiled.compare(made, program, images) > 0
     return made
@@ -141,29 +139,6 @@ def test_what_genomes_do_not_have(schedule, tmp_path):
 
     quantised, images = nets.of_function(network, (13, 14, 4))
     check(quantised, images, nets.plan(quantised.program, schedule), tmp_path)
-
-
-@pytest.mark.parametrize("form", codecs.formats(), ids=lambda form: form.name)
-def test_every_format(form, tmp_path):
-    """A padded convolution and a dense layer, with rows and gaps of all kinds."""
-    precision = {"sign": "ternary"}.get(form.values, form.values)
-
-    def network(x):
-        x = nets.conv(x, nets.weights(7, 3, 3, 3, 5))
-        return x.reshape(1, -1) @ nets.weights(8, 180, 6)
-
-    quantised, images = nets.of_function(network, (6, 6, 3), precisions=precision)
-    operations = dict(quantised.operations)
-    if form.codec == "dense" and form.values in ("int2", "sign"):  # hold no zeros
-        for name, linear in operations.items():
-            full = np.where(linear.weights == 0, 1, linear.weights).astype(np.int8)
-            operations[name] = dataclasses.replace(linear, weights=full)
-    quantised = dataclasses.replace(quantised, operations=operations)
-    plan = nets.plan(quantised.program, "whole in place")
-    given = dict.fromkeys(operations, form)
-    made = check(quantised, images[:1], plan, tmp_path, formats=given)
-    assert set(made.formats.values()) == {form.name}
-    assert made.files["spjax_model.c"].count("static int32_t dot_") == 1
 
 
 def test_tables_are_what_is_promised():
