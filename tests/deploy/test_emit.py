@@ -92,6 +92,23 @@ def test_streamed_image_into_a_dense_layer(tmp_path):
     assert made.arena_bytes == 2 + 4 * 7
 
 
+def test_a_streamed_image_may_be_larger_than_16_bits_count(tmp_path):
+    """80,000 bytes pass through 17 bytes of memory; bytes are counted in 16 bits."""
+
+    def network(x):
+        return jax.nn.relu(nets.conv(x, nets.weights(4, 1, 1, 2, 3))).max((1, 2))
+
+    quantised, images = nets.of_function(network, (200, 200, 2))
+    plan = nets.plan(quantised.program, "input rows")
+    assert plan.planned_arena == 2 + 3 + 4 * 3
+    made = emit.model(quantised, plan)
+    assert "typedef uint16_t spjax_count" in made.files["spjax_model.c"]
+    program = compiled.build(made, tmp_path, "-DROWS")
+    assert compiled.compare(made, program, images[:1]) == 3 * 200 * 200 + 3
+    whole = emit.model(quantised, nets.plan(quantised.program, "whole none"))
+    assert "typedef uint32_t spjax_count" in whole.files["spjax_model.c"]
+
+
 def test_dense_layer_at_the_end_of_rows_and_an_average_in_registers(tmp_path):
     def network(x):
         x = jax.nn.relu(nets.conv(x, nets.weights(1, 3, 3, 2, 5)))
