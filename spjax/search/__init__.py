@@ -4,6 +4,7 @@ Ax, BoTorch and PyTorch are loaded when a study is made, not on import: worker
 processes import this room too, and never need them.
 """
 
+from spjax.search.drawing import draw_feasible
 from spjax.search.errors import (
     InfeasibleError,
     SearchError,
@@ -41,8 +42,6 @@ from spjax.search.workers import Event, WorkerPool
 
 __all__ = [
     "ALGORITHMS",
-    "StopRule",
-    "hypervolumes",
     "MEMORY_MODELS",
     "RUN_FILE",
     "Event",
@@ -51,6 +50,7 @@ __all__ = [
     "Proposal",
     "SearchError",
     "Settings",
+    "StopRule",
     "Study",
     "StudyError",
     "Trial",
@@ -59,6 +59,7 @@ __all__ = [
     "WorkerError",
     "WorkerPool",
     "annotate",
+    "draw_feasible",
     "chebyshev",
     "create",
     "data_folder",
@@ -67,6 +68,7 @@ __all__ = [
     "front",
     "further_sparsities",
     "hypervolume",
+    "hypervolumes",
     "is_feasible",
     "load",
     "key_of",

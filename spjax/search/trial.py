@@ -101,9 +101,10 @@ def run_trial(
 
     Returns:
       The figures: ``validation_error``, those of ``measure``, ``sparsity``,
-      ``threshold``, ``seconds``, ``diverged``, and ``readings``, a list of the same
-      figures of its further readings with the sparsity that each was asked for,
-      ``asked_sparsity``. A diverged training has a ``validation_error`` of chance level
+      ``threshold``, ``diverged``, ``seconds``, of which ``seconds_train`` in training
+      and ``seconds_setup`` of that before its second step, and ``readings``, a list of
+      the same figures of its further readings with the sparsity that each was asked
+      for, ``asked_sparsity``. A diverged training has a ``validation_error`` of chance level
       and no readings.
 
     Raises:
@@ -159,6 +160,8 @@ def run_trial(
     _store_network(folder / "deployed", *small)
     if spec.further and not result.diverged:
         figures["readings"] = _read_further(spec, dataset, genome, result)
+    figures["seconds_setup"] = result.seconds_setup
+    figures["seconds_train"] = result.seconds_total
     figures["seconds"] = time.perf_counter() - start
     (folder / "history.json").write_text(json.dumps(result.history, indent=1) + "\n")
     partial = folder / ".result.json"
