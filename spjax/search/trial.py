@@ -104,8 +104,8 @@ def run_trial(
       ``threshold``, ``diverged``, ``seconds``, of which ``seconds_train`` in training
       and ``seconds_setup`` of that before its second step, and ``readings``, a list of
       the same figures of its further readings with the sparsity that each was asked
-      for, ``asked_sparsity``. A diverged training has a ``validation_error`` of chance level
-      and no readings.
+      for, ``asked_sparsity``. A diverged training has a ``validation_error`` of chance
+      level and no readings.
 
     Raises:
       DataError: if the run's arrays are not there.
