@@ -52,16 +52,15 @@ def absorb_clamps(plan: analysis.Plan, layers: dict[str, Layer]) -> dict[str, La
       The layers, without those that others have absorbed.
     """
     layers = dict(layers)
+    program = plan.schedule.program
     for task in plan.steps:
         for unit in task.stream.units if task.stream else ():
-            for before, name in zip(unit, unit[1:], strict=False):
-                operation = plan.schedule.program.operation(name)
-                if operation.kind == "elementwise":
-                    first = next(n for n in reversed(unit[: unit.index(name)])
-                                 if n in layers)  # fmt: skip
-                    clamp = layers.pop(name)
-                    layers[first] = _clamped(layers[first], clamp)
-                    del before
+            kept = unit[:1]
+            for name in unit[1:]:
+                if program.operation(name).kind == "elementwise" and name in layers:
+                    layers[kept[-1]] = _clamped(layers[kept[-1]], layers.pop(name))
+                else:
+                    kept = (*kept, name)
     return layers
 
 

@@ -232,6 +232,12 @@ def _stream(
 
 
 def _channels(context: Context, task: analysis.Task, index: int) -> Step:
+    for name in task.operations:
+        if name not in context.layers:
+            raise EmitError(
+                f"operation '{name}' runs channel by channel, which has no kernel for"
+                f" {context.program.operation(name).function}."
+            )
     first = context.program.operation(task.operations[0])
     line = (
         f"by_channels(spjax_g_planes{index}, {len(task.operations)},"
