@@ -78,6 +78,7 @@ _OUT = flags.DEFINE_string("out", None, "JSON-lines file for the results.")
 _TABLE = flags.DEFINE_bool("table", False, "Print the table of --out and stop.")
 
 _PAPER = {"lenet_300_100": 68.0, "lenet_5": 280.0}
+_THRESHOLDS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # to be told beside the one asked for
 _EVALUATION = 1000  # images a batch
 
 
@@ -112,7 +113,7 @@ def run() -> dict[str, object]:
     images = np.concatenate([s.images for s in splits])
     labels = np.concatenate([s.labels for s in splits])
     variational = _METHOD.value in ("sparse_vd", "bayesian_compression")
-    params = train(images, labels, variational)
+    params, others = train(images, labels, variational)
     total = sum(p["kernel"].size for p in params.values())
     live = _lenet.remove_dead(params)
     test = dataset.test()
@@ -133,6 +134,14 @@ def run() -> dict[str, object]:
         "nonzero_by_layer": {
             n: int((p["kernel"] != 0).sum()) for n, p in params.items()
         },
+        "by_threshold": [
+            {
+                "threshold": threshold,
+                "nonzero_weights": _lenet.count(other),
+                "test_error": error(other, test.images, test.labels),
+            }
+            for threshold, other in others.items()
+        ],
         "flags": {
             name: flags.FLAGS[name].value
             for name in ("dataset", "warm_up", "finish", "batch_size", "learning_rate")
@@ -145,8 +154,13 @@ def run() -> dict[str, object]:
 
 def train(
     images: np.ndarray, labels: np.ndarray, variational: bool
-) -> dict[str, dict[str, np.ndarray]]:
-    """Trains and prunes; returns plain parameters of full size, with exact zeros."""
+) -> tuple[dict[str, Any], dict[float, dict[str, Any]]]:
+    """Trains and prunes.
+
+    Returns:
+      Plain parameters of full size, with exact zeros; and the same network at other
+      thresholds of log alpha, by threshold.
+    """
     steps = len(images) // _BATCH.value
     total = steps * _EPOCHS.value
     optimiser = _optimiser(steps, total)
@@ -199,8 +213,13 @@ def train(
                 optimiser, params, state, images, units, pruned
             )
     if noisy < _EPOCHS.value:
-        return _finish(params, images, labels, order, noisy)
-    return _lenet.restore(pruned, whole, units)
+        return _finish(params, images, labels, order, noisy), {}
+    others = {}
+    for threshold in _THRESHOLDS if variational else ():
+        other = pruning.layers.prune(params, threshold=threshold)
+        other = jax.tree.map(np.asarray, other)
+        others[threshold] = _lenet.restore(other, whole, units)
+    return _lenet.restore(pruned, whole, units), others
 
 
 def _finish(params, images, labels, order, begin):
