@@ -217,12 +217,13 @@ def _store(
     dataset: data.Dataset,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "genome.json").write_text(genomes.to_json(genome) + "\n", "utf-8")
     deploy.save_quantised(folder / "quantised.npz", quantised)
     (folder / "network.tflite").write_bytes(deploy.to_tflite(quantised))
     figures |= {"dataset": dataset.describe(), "flags": _cli.flag_values()}
+    # Last: a folder with it is whole.
     text = json.dumps(figures, indent=1, default=str) + "\n"
     (folder / "quantised.json").write_text(text, encoding="utf-8")
-    (folder / "genome.json").write_text(genomes.to_json(genome) + "\n", "utf-8")
     for name in ("quantised.npz", "network.tflite", "quantised.json"):
         print(f"wrote  {folder / name}")
 

@@ -72,17 +72,17 @@ def test_fine_tuning_recovers_what_few_bits_lose(task):
         program,
         before.scales,
         _batches(images, labels),
-        steps=300,
+        steps=200,
         precisions=precision,
         learning_rate=5e-3,
     )
-    assert len(made.losses) == 300
+    assert len(made.losses) == 200
     assert np.mean(made.losses[-20:]) < np.mean(made.losses[:20])
     after = _error(made.quantised, images, labels)
     assert after < 0.75 * _error(before, images, labels)
 
 
-def test_masks_are_kept_and_the_rest_is_trained(task):
+def test_masks_are_kept_and_the_smallest_weights_go(task):
     program, images, labels = task
     program = _sparse(program)
     before = quantise(program, images[:128], precisions="int2")
@@ -93,42 +93,29 @@ def test_masks_are_kept_and_the_rest_is_trained(task):
         _batches(images, labels),
         steps=60,
         precisions="int2",
+        sparsity=0.6,
         on_step=lambda step, loss: seen.append((step, loss)),
     ).quantised
     assert [step for step, _ in seen] == [50, 60]
     for old, new in zip(program.operations, made.program.operations, strict=True):
         for a, b in zip(old.weights, new.weights, strict=True):
-            assert (b.values[a.values == 0] == 0).all()
             assert (b.values != a.values).any()
             assert b.nonzero == np.count_nonzero(b.values)
-        if old.weight("kernel"):
-            zeros = old.weight("kernel").values == 0
-            weights = made.operations[old.name].weights
+        if not old.weight("kernel"):
+            continue
+        old, new = old.weight("kernel").values, new.weight("kernel").values
+        assert (new[old == 0] == 0).all()
+        assert np.count_nonzero(new == 0) == int(0.6 * new.size)
+        # 60 small steps do not change which weights are large.
+        assert (new[np.abs(old) > 0.8 * np.abs(old).max()] != 0).all()
+    for operation in made.program.operations:
+        if operation.weight("kernel"):
+            zeros = operation.weight("kernel").values == 0
+            weights = made.operations[operation.name].weights
             assert ((weights == 0) == zeros).all()
             assert np.isin(weights, PRECISIONS["int2"]).all()
     assert made.scales["input"] == before.scales["input"]
     assert made.scales != before.scales
-
-
-def test_the_smallest_weights_of_each_layer_are_removed_in_rounds(task):
-    program, images, labels = task
-    program = _sparse(program)
-    made = finetune(
-        program,
-        quantise(program, images[:128]).scales,
-        _batches(images, labels),
-        steps=40,
-        sparsity=0.6,
-    ).quantised
-    for old, new in zip(program.operations, made.program.operations, strict=True):
-        if not old.weight("kernel"):
-            continue
-        before, after = (op.weight("kernel").values for op in (old, new))
-        assert (after[before == 0] == 0).all()
-        assert np.count_nonzero(after == 0) == int(0.6 * after.size)
-        # 40 small steps do not change which weights are large.
-        assert np.abs(before[after == 0]).mean() < 0.4 * np.abs(before).max()
-        assert (after[np.abs(before) > 0.8 * np.abs(before).max()] != 0).all()
 
 
 def _linear():
