@@ -61,6 +61,7 @@ def test_a_pick_becomes_a_measured_firmware(board, run_dir, tmp_path, capsys):  
     assert {"spjax_model.c", "spjax_model.h", "README.md", "Makefile"} <= {
         path.name for path in out.iterdir()
     }
+    assert (out / "network.tflite").read_bytes()[4:8] == b"TFL3"
     assert [path.name for path in tmp_path.iterdir()] == ["firmware"]
 
 

@@ -88,7 +88,7 @@ def test_each_broken_promise_is_named(program, tmp_path):
     assert _firmware.broken_promises(measured, model, wanted) == []
 
     other = wanted.copy()
-    other[1] -= 1
+    other[1, other[1].argmin()] ^= 1  # the largest stays the largest
     [found] = _firmware.broken_promises(measured, model, other)
     assert found.startswith("microbit: 1 of 3 images give other outputs")
     assert found.endswith("the first is image 1")
