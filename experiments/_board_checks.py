@@ -7,8 +7,6 @@ import numpy as np
 from experiments import _cli, _firmware
 from spjax import deploy, genomes, networks, search
 from spjax.deploy import emit
-from spjax.deploy.quantise import quantise
-from spjax.deploy.quantised import QuantisedProgram
 
 SHAPES = ((8, 8, 1), (12, 12, 1), (16, 16, 1), (10, 12, 3))
 # Small enough that most networks fit the smallest board.
@@ -26,7 +24,7 @@ _TRIES = 200
 
 def random_network(
     rng: np.random.Generator, input_shape: tuple[int, int, int]
-) -> QuantisedProgram:
+) -> deploy.QuantisedProgram:
     """Draws a genome and weights, and quantises the network on random images."""
     genome = genomes.random_genome(rng, input_shape, BOUNDS)
     shape = genomes.deployed_shape(genome, input_shape)
@@ -45,7 +43,7 @@ def random_network(
     layers = [op.name for op in program.operations if op.kind in ("conv2d", "dense")]
     precisions = dict(zip(layers, rng.choice(_PRECISIONS, len(layers)), strict=True))
     images = rng.normal(size=(32, *shape)).astype(np.float32)
-    return quantise(
+    return deploy.quantise(
         program, images, precisions={k: str(v) for k, v in precisions.items()}
     )
 

@@ -21,7 +21,6 @@ from experiments import (
 )
 from spjax import deploy, report
 from spjax.deploy import emit
-from spjax.deploy.tflite import to_tflite
 
 _MARK = "measured.json"
 _TEST_IMAGES = 8  # in the self-test
@@ -203,7 +202,9 @@ def _write_rest(
     }
     for name, text in files.items():
         (folder / name).write_text(text)
-    (folder / "network.tflite").write_bytes(to_tflite(model.quantised, model.name))
+    (folder / "network.tflite").write_bytes(
+        deploy.to_tflite(model.quantised, model.name)
+    )
     for path in [*folder.glob("build/*.o"), *folder.glob("build/*.bin")]:
         path.unlink()
 

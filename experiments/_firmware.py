@@ -8,8 +8,7 @@ import numpy as np
 
 from experiments import _cli
 from spjax import analysis, data, deploy, genomes, networks
-from spjax.deploy import emit, integer
-from spjax.deploy.quantised import QuantisedProgram
+from spjax.deploy import emit
 
 # From the simplest to the smallest: what runs, how memory is shared, and whether the
 # image is in memory as a whole.
@@ -175,9 +174,9 @@ def encoded_symbols(model: emit.Model) -> set[str]:
     return {table.symbol for table in model.tables}
 
 
-def reference(quantised: QuantisedProgram, images: np.ndarray) -> np.ndarray:
+def reference(quantised: deploy.QuantisedProgram, images: np.ndarray) -> np.ndarray:
     """The integer reference's outputs: what every board has to give."""
-    return integer.predict(quantised, images)
+    return deploy.predict(quantised, images)
 
 
 def broken_promises(

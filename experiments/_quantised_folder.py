@@ -4,9 +4,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from spjax import genomes, report
-from spjax.deploy.files import load_quantised
-from spjax.deploy.quantised import QuantisedProgram
+from spjax import deploy, genomes, report
 
 
 class QuantisedFolderError(ValueError):
@@ -27,7 +25,7 @@ class QuantisedFolder:
     """
 
     run_dir: pathlib.Path
-    quantised: QuantisedProgram
+    quantised: deploy.QuantisedProgram
     genome: genomes.Genome
     float_test_error: float
     dataset: dict[str, Any]
@@ -71,7 +69,7 @@ def read_quantised(folder: str) -> QuantisedFolder:
         )
     return QuantisedFolder(
         run_dir=path,
-        quantised=load_quantised(path / "quantised.npz"),
+        quantised=deploy.load_quantised(path / "quantised.npz"),
         genome=genomes.from_json((network / "genome.json").read_text()),
         float_test_error=error,
         dataset=dataset,

@@ -8,9 +8,7 @@ import numpy as np
 
 from experiments import _firmware, _picked
 from experiments._quantised_folder import QuantisedFolder
-from spjax import data, genomes, search, training
-from spjax.deploy.quantise import quantise
-from spjax.deploy.quantised import QuantisedProgram
+from spjax import data, deploy, genomes, search, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Source:
     name: str
     folder: pathlib.Path
     origin: dict[str, Any]
-    quantised: QuantisedProgram
+    quantised: deploy.QuantisedProgram
     images: np.ndarray
     labels: np.ndarray
     float_test_error: float
@@ -87,13 +85,15 @@ def load(found: _picked.Picked | QuantisedFolder, data_dir: str | None) -> Sourc
     )
 
 
-def _quantised(picked: _picked.Picked, dataset: data.Dataset) -> QuantisedProgram:
+def _quantised(
+    picked: _picked.Picked, dataset: data.Dataset
+) -> deploy.QuantisedProgram:
     """The pick as integers, calibrated on images of the training split."""
     program = search.program_of(
         picked.genome, picked.variables, dataset.input_shape, dataset.num_classes
     )
     images = dataset.train.images[: _firmware.CALIBRATION_IMAGES]
-    return quantise(
+    return deploy.quantise(
         program,
         _input(images, picked.genome, dataset),
         input_range=_firmware.input_range(dataset.normalisation),

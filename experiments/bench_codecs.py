@@ -20,15 +20,16 @@ from absl import flags
 from experiments import _cli, _deployment, _firmware
 from spjax import analysis, deploy
 from spjax.deploy import codecs, emit
-from spjax.deploy.quantise import quantise
-from spjax.deploy.quantised import Linear, QuantisedProgram
+from spjax.deploy.quantised import Linear
 
 flags.adopt_module_key_flags(_cli)
 _BOARDS = flags.DEFINE_list(
     "boards", ["uno", "microbit", "netduinoplus2"], "Boards, comma-separated."
 )
 _SPARSITIES = flags.DEFINE_list(
-    "sparsities", ["0.1", "0.5", "0.8", "0.9", "0.95"], "Shares of zeros, comma-separated."
+    "sparsities",
+    ["0.1", "0.5", "0.8", "0.9", "0.95"],
+    "Shares of zeros, comma-separated.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of weights and images.", lower_bound=0)
 
@@ -64,7 +65,7 @@ LAYERS = {
 
 def network(
     layer: str, sparsity: float, rng: np.random.Generator
-) -> tuple[QuantisedProgram, str]:
+) -> tuple[deploy.QuantisedProgram, str]:
     """A network of one layer, quantised, and the layer's name in it."""
     function, shape, image = LAYERS[layer]
     weights = rng.normal(size=shape).astype(np.float32).reshape(-1)
@@ -74,7 +75,7 @@ def network(
         weights.reshape(shape),
         jax.ShapeDtypeStruct((1, *image), np.float32),
     )
-    made = quantise(program, rng.normal(size=(16, *image)).astype(np.float32))
+    made = deploy.quantise(program, rng.normal(size=(16, *image)).astype(np.float32))
     [name] = [n for n, op in made.operations.items() if isinstance(op, Linear)]
     return made, name
 

@@ -13,9 +13,6 @@ import pytest
 from experiments import _cli, _deployment, _firmware, _picked, _promise
 from spjax import data, search
 from spjax import deploy as deploy_room
-from spjax.deploy.files import save_quantised
-from spjax.deploy.quantise import quantise
-from spjax.deploy.quantised import QuantisationError
 from tests.experiments import deployed_run
 from tests.experiments.deployed_run import run_dir  # noqa: F401
 
@@ -154,7 +151,7 @@ def test_weights_that_are_no_numbers(tmp_path):
 
     run = deployed_run.write(tmp_path / "run", change=spoil)
     message = _leaves_nothing(
-        tmp_path, QuantisationError, run_dir=str(run), board="host"
+        tmp_path, deploy_room.QuantisationError, run_dir=str(run), board="host"
     )
     assert "finite" in message
 
@@ -208,8 +205,8 @@ def quantised_dir(run_dir, tmp_path_factory):  # noqa: F811
     shape, classes = dataset.input_shape, dataset.num_classes
     program = search.program_of(picked.genome, picked.variables, shape, classes)
     images = dataset.normalisation(dataset.train.images)
-    quantised = quantise(program, images, precisions="int4")
-    save_quantised(folder / "quantised.npz", quantised)
+    quantised = deploy_room.quantise(program, images, precisions="int4")
+    deploy_room.save_quantised(folder / "quantised.npz", quantised)
     network = search.deployed_folder(run_dir, deployed_run.INDEX)
     facts = {
         "float_test_error": 0.125,

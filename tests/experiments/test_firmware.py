@@ -8,7 +8,6 @@ import pytest
 from experiments import _cli, _firmware
 from spjax import analysis, deploy, genomes, networks, search
 from spjax.deploy import emit
-from spjax.deploy.quantise import quantise
 from tests.experiments import deployed_run
 
 SHAPE = (16, 16, 1)
@@ -80,7 +79,9 @@ def test_an_image_that_is_read_twice_cannot_come_by_rows():
 def test_each_broken_promise_is_named(program, tmp_path):
     board = deployed_run.need("microbit")
     rng = np.random.default_rng(0)
-    quantised = quantise(program, rng.normal(size=(16, *SHAPE)).astype(np.float32))
+    quantised = deploy.quantise(
+        program, rng.normal(size=(16, *SHAPE)).astype(np.float32)
+    )
     model = emit.model(quantised, _firmware.plans(program, ["whole"])["whole"])
     images = rng.integers(-128, 128, (3, *SHAPE), np.int8)
     measured = _firmware.measure(board, model, images, tmp_path, helper=tmp_path)
