@@ -34,7 +34,7 @@ import numpy as np
 import optax
 from absl import flags
 
-from experiments import _cli, _flags, _lenet
+from experiments import _cli, _flags, _lenet, _sparse_vd_table
 from spjax import pruning
 
 flags.adopt_module_key_flags(_cli)
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
     if _TABLE.value:
         if _OUT.value is None:
             raise _cli.UsageError("--table needs --out=FILE, the results to print")
-        print(table(_OUT.value))
+        print(_sparse_vd_table.table(_OUT.value))
         return 0
     result = run()
     print(json.dumps(result))
@@ -351,39 +351,6 @@ def error(params: Any, images: np.ndarray, labels: np.ndarray) -> float:
         int(wrong(images[s : s + _EVALUATION], labels[s : s + _EVALUATION]))
         for s in starts
     ) / len(images)
-
-
-def table(path: str) -> str:
-    """The results of a JSON-lines file as a Markdown table, means over seeds."""
-    groups = {}
-    for line in pathlib.Path(path).read_text().splitlines():
-        row = json.loads(line)
-        key = row["model"], row["method"], row["epochs"], json.dumps(row["flags"])
-        groups.setdefault(key, {})[row["seed"]] = row  # a repeated seed counts once
-    lines = [
-        "| network | method | epochs | seeds | test error, % | compression, "
-        "weights / nonzero weights | live weights | remaining architecture |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for (model, method, epochs, _), rows in sorted(groups.items()):
-        rows = [rows[seed] for seed in sorted(rows)]
-        cells = (
-            model,
-            method,
-            str(epochs),
-            str(len(rows)),
-            _mean([100 * r["test_error"] for r in rows], ".2f"),
-            _mean([r["compression"] for r in rows], ".1f"),
-            _mean([r["live_weights"] for r in rows], ".0f"),
-            ", ".join(r["architecture"] for r in rows),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _mean(values, form):
-    spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
-    return f"{np.mean(values):{form}} +- {spread:{form}}"
 
 
 if __name__ == "__main__":

@@ -70,7 +70,16 @@ def test_sparse_vd_trains_prunes_and_tabulates(tmp_path):
     # Of so few images the prior leaves little; that it acts is what shows here.
     assert rows[1]["nonzero_weights"] < 0.9 * rows[1]["weights"]
     table = run("experiments.sparse_vd", "--table", f"--out={out}").stdout.splitlines()
-    assert len(table) == 4 and "magnitude" in table[2] and "| 10.0 +- 0.0 |" in table[2]
+    assert "magnitude" in table[2] and "| 10.0 +- 0.0 |" in table[2]
+    # The variational training is read at other thresholds, 3 among them.
+    assert table[4] == "" and len(table) == 7 + len(rows[1]["by_threshold"])
+    readings = {r["threshold"]: r for r in rows[1]["by_threshold"]}
+    assert readings[3.0]["nonzero_weights"] == rows[1]["nonzero_weights"]
+    assert readings[3.0]["test_error"] == rows[1]["test_error"]
+    counts = [readings[t]["nonzero_weights"] for t in sorted(readings)]
+    assert counts == sorted(counts)
+    ratio = 266_200 / counts[0]
+    assert table[7].split(" | ")[-1] == f"{ratio:.1f} +- 0.0 |"
 
 
 def test_what_is_wrong_is_said_in_one_line():
