@@ -58,7 +58,8 @@ def _times(measured: _firmware.Measured) -> list[tuple[str, str, str, str]]:
         least, most = run.cycles.min(), run.cycles.max()
         note = f"simavr, {least:,} to {most:,}; the wait for the line not counted"
         table.append(("cycles an image", _NONE, f"{run.cycles.mean():,.0f}", note))
-        note = "without the wait for the line"
+        with_line = 1000 * run.cycles_with_line.mean() / board.clock_hz
+        note = f"without the wait for the line; {with_line:,.0f} ms with it"
     if run.instructions is not None:
         mean = f"{run.instructions.mean():,.0f}"
         counted = f"QEMU, on {len(run.instructions)} images"
@@ -96,7 +97,7 @@ def as_json(
         },
         "images": len(run.outputs),
     }
-    for name in ("cycles", "instructions"):
+    for name in ("cycles", "cycles_with_line", "instructions"):
         counts = getattr(run, name)
         if counts is not None:
             figures["measured"][f"{name}_per_image"] = float(np.mean(counts))
