@@ -138,11 +138,20 @@ def say_whole(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+_NOT_COUNTED = {"nonzero": "sparse indices, ", "dense": "", "encoded": ""}
+_INDICES = {
+    "model_size_nonzero": "indices not counted",
+    "model_size_dense": "zeros counted, no indices",
+    "model_size_encoded": "indices counted",
+}
+
+
 def say_what(
     console: Console,
     dataset: data.Dataset,
     board: deploy.Board,
     memory_model: str,
+    size_model: str,
     plan: str,
 ) -> None:
     """Says what is about to be searched."""
@@ -157,8 +166,8 @@ def say_what(
     say(
         console,
         f"board  {board.name}: {memory_model} <= {board.ram_bytes:,} bytes, "
-        f"model_size_nonzero <= {board.flash_bytes:,} bytes (sparse indices, code and "
-        "stack not counted)",
+        f"model_size_{size_model} <= {board.flash_bytes:,} bytes "
+        f"({_NOT_COUNTED[size_model]}code and stack not counted)",
     )
     say(console, f"search {plan}")
 
@@ -190,13 +199,13 @@ def say_results(
     console.print()
     console.print(report.front_table(rows, header, width=console.width))
     if pick is not None and pick["feasible"]:
-        memory = header["memory_model"]
+        memory, size = header["memory_model"], report.size_key(header)
         say(
             console,
             f"pick   trial {report.label_of(pick)}: validation error "
             f"{pick['validation_error']:.2%}, test error {pick['test_error']:.2%}, "
-            f"model_size_nonzero {pick['model_size_nonzero']:,} bytes (indices not "
-            f"counted), {memory} {pick[memory]:,} bytes",
+            f"{size} {pick[size]:,} bytes "
+            f"({_INDICES[size]}), {memory} {pick[memory]:,} bytes",
         )
         genome = search.trial_folder(run_dir, pick["index"]) / "genome.json"
         given = [*_flags.data_arguments(), *_flags.board_arguments()]

@@ -48,6 +48,7 @@ def header(
     board: deploy.Board,
     *,
     memory_model: str,
+    size_model: str,
     seed: int,
     flags: dict[str, Any],
     started: str,
@@ -67,7 +68,7 @@ def header(
         "normalisation": described["normalisation"],
         "board": dataclasses.asdict(board),
         "memory_model": memory_model,
-        "size_model": "nonzero",
+        "size_model": size_model,
         "flags": flags,
         "versions": versions(),
         "seed": seed,
@@ -93,12 +94,15 @@ def test_error(run_dir: pathlib.Path, row: dict, dataset: data.Dataset) -> float
     return error
 
 
-def summary(rows: Sequence[dict], memory_model: str) -> dict[str, dict[str, float]]:
+def summary(
+    rows: Sequence[dict], memory_model: str, size_model: str
+) -> dict[str, dict[str, float]]:
     """Mean and spread of the figures over trainings of one genome.
 
     Args:
       rows: one per training.
       memory_model: the working memory that was asked for.
+      size_model: the model size that was.
 
     Returns:
       ``mean``, ``standard_deviation`` (of the sample, n - 1; 0 for one training) and
@@ -107,7 +111,8 @@ def summary(rows: Sequence[dict], memory_model: str) -> dict[str, dict[str, floa
     if not rows:
         return {}
     figures = {}
-    for name in ("validation_error", "test_error", "model_size_nonzero", memory_model):
+    size = f"model_size_{size_model}"
+    for name in ("validation_error", "test_error", size, memory_model):
         values = np.array([row[name] for row in rows], float)
         figures[name] = {
             "mean": float(values.mean()),

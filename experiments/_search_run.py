@@ -33,6 +33,7 @@ class Options:
     cache_dir: str | None
     error_bound: float | None = None
     bounds: genomes.Bounds = genomes.Bounds()
+    size_model: str = "nonzero"
     algorithm: str = "morphs"
     population: int = 20
     stop: search.StopRule = search.StopRule()
@@ -106,7 +107,9 @@ def search_and_report(
         f"{options.trials} trials of {config.epochs} epoch(s), {options.workers} "
         f"worker(s), seed {options.seed}, into {run_dir}"
     )
-    _display.say_what(console, dataset, board, options.memory_model, plan)
+    _display.say_what(
+        console, dataset, board, options.memory_model, options.size_model, plan
+    )
     cache = _cache_folder(options.cache_dir)
     with (
         interrupts.held(),
@@ -116,6 +119,7 @@ def search_and_report(
             dataset,
             board,
             memory_model=options.memory_model,
+            size_model=options.size_model,
             seed=options.seed,
             flags=_cli.flag_values(),
             started=study.info["started"],
@@ -172,7 +176,7 @@ def _open_study(run_dir, dataset, board, config, options):
         memory_model=options.memory_model,
         limits=(
             (options.memory_model, board.ram_bytes),
-            ("model_size_nonzero", board.flash_bytes),
+            (f"model_size_{options.size_model}", board.flash_bytes),
         ),
         seed=options.seed,
         initial_trials=options.initial_trials,
@@ -182,6 +186,7 @@ def _open_study(run_dir, dataset, board, config, options):
         bounds=options.bounds,
         algorithm=options.algorithm,
         population=options.population,
+        size_model=options.size_model,
     )
     identity = {
         "dataset": dataset.name,

@@ -46,6 +46,13 @@ _MEMORY_MODEL = flags.DEFINE_enum(
     ["planned_arena", "input_output", "input_weights", "live_bytes", "best_order"],
     "Which working memory is minimised and held to the board's RAM.",
 )
+_SIZE_MODEL = flags.DEFINE_enum(
+    "size_model",
+    "nonzero",
+    ["nonzero", "dense", "encoded"],
+    "Which model size is minimised and held to the board's flash: nonzero values "
+    "without indices, all values, or the bytes of the sparse formats in flash.",
+)
 _INITIAL_TRIALS = flags.DEFINE_integer(
     "initial_trials", 10, "Random genomes before the first morphs.", lower_bound=1
 )
@@ -131,6 +138,7 @@ def main(argv: Sequence[str]) -> int:
         epochs=_EPOCHS.value,
         batch_size=_BATCH_SIZE.value,
         memory_model=_MEMORY_MODEL.value,
+        size_model=_SIZE_MODEL.value,
         initial_trials=_INITIAL_TRIALS.value,
         candidates=_CANDIDATES.value,
         random_share=_RANDOM_SHARE.value,

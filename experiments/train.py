@@ -50,6 +50,9 @@ _AUGMENT_SHIFT = flags.DEFINE_integer(
 _MEMORY_MODEL = flags.DEFINE_enum(
     "memory_model", "planned_arena", search.MEMORY_MODELS, "Which working memory."
 )
+_SIZE_MODEL = flags.DEFINE_enum(
+    "size_model", "nonzero", search.SIZE_MODELS, "Which model size."
+)
 _RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "Folder for the results; runs/train-GENOME_ID if not given."
 )
@@ -84,6 +87,7 @@ def main(argv: Sequence[str]) -> int:
         dataset,
         board,
         memory_model=_MEMORY_MODEL.value,
+        size_model=_SIZE_MODEL.value,
         seed=_SEED.value,
         flags=_cli.flag_values(),
         started=started,
@@ -93,7 +97,7 @@ def main(argv: Sequence[str]) -> int:
     done = [row for row in rows if row["status"] == "completed"]
     for row in done:
         row["test_error"] = _results.test_error(run_dir, row, tested)
-    head["summary"] = _results.summary(done, _MEMORY_MODEL.value)
+    head["summary"] = _results.summary(done, _MEMORY_MODEL.value, _SIZE_MODEL.value)
     _results.write_results(run_dir, rows, head, tested)
     return _say(rows, head, run_dir)
 
@@ -204,10 +208,11 @@ def _train_all(genome, run_dir, board, interrupts):
                     **figures,
                 }
             )
-    objectives = ("validation_error", "model_size_nonzero", _MEMORY_MODEL.value)
+    size = f"model_size_{_SIZE_MODEL.value}"
+    objectives = ("validation_error", size, _MEMORY_MODEL.value)
     limits = {
         _MEMORY_MODEL.value: board.ram_bytes,
-        "model_size_nonzero": board.flash_bytes,
+        size: board.flash_bytes,
     }
     return search.annotate(rows, objectives, limits)
 

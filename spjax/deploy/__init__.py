@@ -38,6 +38,7 @@ from spjax.deploy.toolchain import (
     missing_packages,
     require_tools,
 )
+from spjax.deploy.weights_size import encoded_size, expected_encoded_size
 
 __all__ = [
     "BOARDS",
@@ -64,8 +65,10 @@ __all__ = [
     "ToolchainError",
     "build_firmware",
     "custom_board",
+    "encoded_size",
     "estimated_cycles",
     "estimated_seconds",
+    "expected_encoded_size",
     "finetune",
     "footprint",
     "get_board",

@@ -206,6 +206,10 @@ def _linear(
     bias = _finite(operation, "bias") if operation.weight("bias") else None
     steps = weight_scales(kernel, precision) if steps is None else steps
     steps = _representable(steps, bias, source.scale)
+    if source == output:
+        # A concatenation joins both, so that a larger output scale would not help:
+        # the multiplier is the step itself. Weights beyond its reach are clipped.
+        steps = np.minimum(steps, np.float32(_BELOW_ONE - 2.0**-20))
     for _ in range(8):
         weights = to_levels(kernel, steps, precision)
         reach = 255 * np.abs(weights.astype(np.int64)).reshape(-1, len(steps)).sum(0)

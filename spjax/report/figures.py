@@ -32,7 +32,7 @@ MEMORY_MODELS = (
     "best_order",
     "planned_arena",
 )
-SIZE_MODELS = ("nonzero", "dense")
+SIZE_MODELS = ("nonzero", "dense", "encoded")
 
 MODELS = {
     "validation_error": "share of the validation images classified wrongly, 0 to 1",
@@ -63,6 +63,10 @@ MODELS = {
         "format adds are not counted"
     ),
     "model_size_dense": "all parameter values in bytes, zeros included, 1 byte each",
+    "model_size_encoded": (
+        "bytes in flash of all weights at int8 in the sparse formats chosen for them: "
+        "values, indices, biases and requantisation constants counted, code not"
+    ),
     "macs": "multiply-accumulate operations of one inference, zeros included",
     "sparsity": "share of the kernels' weights that are exactly zero, 0 to 1",
 }

@@ -24,6 +24,7 @@ _REQUIRED = (
     "validation_error",
     "model_size_nonzero",
     "model_size_dense",
+    "model_size_encoded",
     "input_output",
     "input_weights",
     "live_bytes",

@@ -25,6 +25,7 @@ _AXES = (0.085, 0.2, 0.765, 0.645)
 _BAR = (0.876, 0.2, 0.02, 0.645)
 _SIZE_WORDS = {
     "model_size_nonzero": "nonzero values at 1 byte, no indices",
+    "model_size_encoded": "bytes in flash, indices counted",
     "model_size_dense": "all values at 1 byte, zeros too",
 }
 

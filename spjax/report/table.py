@@ -19,7 +19,7 @@ class _Column(NamedTuple):
 
 
 _TEXT = ("pick", "architecture", "fits")
-_DETAILS = ("model_size_dense", "macs", "sparsity")
+_SHOWN = ("validation_error", "test_error")  # On narrow screens too.
 
 
 def trial_columns(
@@ -34,11 +34,15 @@ def trial_columns(
     columns = [_Column("error %", "validation_error", 100, ".2f")]
     if any(figures.is_number(row.get("test_error")) for row in rows):
         columns.append(_Column("test error %", "test_error", 100, ".2f"))
+    sizes = {
+        f"model_size_{name}": _Column(f"{name} size B", f"model_size_{name}", 1, ",")
+        for name in figures.SIZE_MODELS
+    }
     return [
         *columns,
-        _Column("nonzero size B", "model_size_nonzero", 1, ","),
+        sizes.pop(figures.size_key(header)),
         _Column(f"{memory} B", memory, 1, ","),
-        _Column("dense size B", "model_size_dense", 1, ","),
+        *sizes.values(),
         _Column("MACs", "macs", 1, ","),
         _Column("sparsity", "sparsity", 1, ".2f"),
     ]
@@ -74,7 +78,8 @@ def front_cells(
     pick = figures.choose_pick(rows, header)
     columns = trial_columns(front, header)
     if not details:
-        columns = [c for c in columns if c.key not in _DETAILS]
+        shown = {*_SHOWN, figures.size_key(header), figures.memory_key(header)}
+        columns = [c for c in columns if c.key in shown]
     heads = [_head_with_limit(column, header) for column in columns]
     heads = ["pick", "trial", *heads, "fits", "architecture"]
     lines = [
@@ -109,7 +114,8 @@ def front_table(
         ),
         title_justify="left",
         caption=Text(
-            "nonzero size: 1 byte per nonzero value, sparse indices not counted\n"
+            "nonzero size: 1 byte per nonzero value, sparse indices not counted; "
+            "encoded size: in flash, indices counted\n"
             + (
                 "★ pick: the lowest error that fits the board"
                 if any(line[0] for line in lines)

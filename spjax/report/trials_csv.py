@@ -39,6 +39,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "validation_error": float,
     "model_size_nonzero": int,
     "model_size_dense": int,
+    "model_size_encoded": int,
     "input_output": int,
     "input_weights": int,
     "live_bytes": int,

@@ -27,7 +27,7 @@ from spjax.search.readings import further_sparsities, key_of, name_of, spread
 from spjax.search.run_file import RUN_FILE, read_run_file
 from spjax.search.runner import TrialEvent, run
 from spjax.search.scalarise import chebyshev, random_weights, soft_bounds
-from spjax.search.settings import ALGORITHMS, MEMORY_MODELS, Settings
+from spjax.search.settings import ALGORITHMS, MEMORY_MODELS, SIZE_MODELS, Settings
 from spjax.search.static_cost import static_cost
 from spjax.search.study import Study, Trial, create, exists, load
 from spjax.search.trial import (
@@ -44,6 +44,7 @@ __all__ = [
     "ALGORITHMS",
     "MEMORY_MODELS",
     "RUN_FILE",
+    "SIZE_MODELS",
     "Event",
     "InfeasibleError",
     "Observation",

@@ -31,7 +31,7 @@ def cost_of(genome: Genome, settings: Settings) -> dict[str, int]:
         settings.input_shape,
         settings.num_classes,
         bytes_per_element=settings.bytes_per_element,
-        planned={settings.memory_model, *settings.limit_of},
+        planned={*settings.objectives, *settings.limit_of},
     )
 
 

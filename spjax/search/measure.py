@@ -27,7 +27,8 @@ def measure(
     Returns:
       The figures of `spjax.search.static_cost`: ``input_output``, ``input_weights``,
       ``live_bytes``, ``best_order``, ``planned_arena``, ``model_size_nonzero``
-      (indices not counted), ``model_size_dense``: bytes; ``macs``: a count.
+      (indices not counted), ``model_size_dense``, ``model_size_encoded``: bytes;
+      ``macs``: a count.
     """
     program = program_of(genome, variables, input_shape, num_classes)
     return figures_of(program, bytes_per_element)

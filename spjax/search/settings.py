@@ -17,9 +17,10 @@ MEMORY_MODELS = (
     "best_order",
 )
 ALGORITHMS = ("morphs", "random", "ageing_evolution", "nsga2", "qlognehvi")
-SIZE = "model_size_nonzero"
+SIZE_MODELS = ("nonzero", "dense", "encoded")
 ERROR = "validation_error"
-KNOWN_BEFORE_TRAINING = (*MEMORY_MODELS, SIZE, "model_size_dense", "macs")
+_SIZES = tuple(f"model_size_{name}" for name in SIZE_MODELS)
+KNOWN_BEFORE_TRAINING = (*MEMORY_MODELS, *_SIZES, "macs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Settings:
       num_classes: number of classes.
       memory_model: the working-memory figure that is minimised, one of
         `MEMORY_MODELS`.
+      size_model: the model size that is minimised, one of `SIZE_MODELS`: nonzero values
+        without indices, all values, or all bytes of the sparse formats in flash (before
+        training an estimate).
       limits: pairs (figure, largest allowed value), in bytes (MACs: a count); figures
         known before training only.
       bytes_per_element: bytes of one activation or weight on the target.
@@ -58,12 +62,18 @@ class Settings:
     bounds: Bounds = Bounds()
     algorithm: str = "morphs"
     population: int = 20
+    size_model: str = "nonzero"
 
     def __post_init__(self) -> None:
         if self.memory_model not in MEMORY_MODELS:
             raise SearchError(
                 f"memory_model = {self.memory_model!r} is unknown: use one of "
                 f"{', '.join(MEMORY_MODELS)}"
+            )
+        if self.size_model not in SIZE_MODELS:
+            raise SearchError(
+                f"size_model = {self.size_model!r} is unknown: use one of "
+                f"{', '.join(SIZE_MODELS)}"
             )
         if self.algorithm not in ALGORITHMS:
             raise SearchError(
@@ -100,7 +110,7 @@ class Settings:
     @property
     def objectives(self) -> tuple[str, str, str]:
         """Names of the figures that are minimised: error, size, working memory."""
-        return ERROR, SIZE, self.memory_model
+        return ERROR, f"model_size_{self.size_model}", self.memory_model
 
     @property
     def limit_of(self) -> dict[str, int]:

@@ -8,7 +8,7 @@ is smaller yet.
 
 from collections.abc import Collection
 
-from spjax import analysis
+from spjax import analysis, deploy
 from spjax.genomes import Genome
 from spjax.search.deployment import expected_deployment
 from spjax.search.skeleton import skeleton
@@ -24,6 +24,7 @@ _FIGURES = (
 )
 # Models that take an order or a plan, which costs more than all the others together.
 PLANNED = ("best_order", "planned_arena")
+ENCODED = "model_size_encoded"
 
 
 def static_cost(
@@ -32,7 +33,7 @@ def static_cost(
     num_classes: int,
     *,
     bytes_per_element: int = 1,
-    planned: Collection[str] = PLANNED,
+    planned: Collection[str] = (*PLANNED, ENCODED),
 ) -> dict[str, int]:
     """Computes the figures that are known before training.
 
@@ -41,13 +42,13 @@ def static_cost(
       input_shape: (height, width, channels) of the raw image.
       num_classes: number of logits.
       bytes_per_element: bytes of one activation or weight on the target.
-      planned: which of `PLANNED` to compute.
+      planned: which of `PLANNED` and `ENCODED` to compute.
 
     Returns:
       ``input_output``, ``input_weights``, ``live_bytes``, ``model_size_dense`` and
       ``model_size_nonzero``, in bytes, ``macs``, a count, and the ``planned`` ones, in
       bytes, with outputs in place of dying inputs where possible. They rest on the
-      sparsity that the genome asks for.
+      sparsity that the genome asks for; ``model_size_encoded`` is an estimate.
     """
     program = skeleton(
         expected_deployment(genome, input_shape), input_shape, num_classes
@@ -58,7 +59,7 @@ def static_cost(
 def figures_of(
     program: analysis.Program,
     bytes_per_element: int = 1,
-    planned: Collection[str] = PLANNED,
+    planned: Collection[str] = (*PLANNED, ENCODED),
 ) -> dict[str, int]:
     """The figures of any program; arguments and result as those of `static_cost`."""
     report = analysis.analyze(program, bytes_per_element=bytes_per_element)
@@ -68,4 +69,9 @@ def figures_of(
             figures[model] = analysis.peak(
                 program, model, bytes_per_element=bytes_per_element
             )
+    if ENCODED in planned:
+        trained = all(w.values is not None for op in program.operations
+                      for w in op.weights)  # fmt: skip
+        size = deploy.encoded_size if trained else deploy.expected_encoded_size
+        figures[ENCODED] = size(program)
     return figures

@@ -14,7 +14,7 @@ from spjax.deploy.quantised import (
     TensorScale,
 )
 from spjax.deploy.scales import activation_scales, observe
-from tests.deploy import programs
+from tests.deploy import nets, programs
 
 
 def _outputs(program, quantised, images):
@@ -213,3 +213,13 @@ def test_weights_that_are_not_finite_are_named():
     broken = _changed(program, name, lambda k: np.where(k == k.max(), np.nan, k))
     with pytest.raises(QuantisationError, match=f"weight '{name}' holds NaN"):
         with_scales(broken, scales)
+
+
+def test_a_layer_between_joined_storages_is_clipped_instead():
+    # A concatenation ties its input's scale to its output's: growing both for ever
+    # would not bring the multiplier below one.
+    quantised, *_ = nets.random_network(11)
+    for operation in quantised.operations.values():
+        if isinstance(operation, Linear):
+            assert 0 < operation.multipliers.min() and operation.shifts.max() <= 0
+    assert all(np.isfinite(s.scale) for s in quantised.scales.values())

@@ -52,6 +52,7 @@ def write(folder, *, change=lambda flat: None):
         dataset,
         deploy.get_board("uno"),
         memory_model="planned_arena",
+        size_model="nonzero",
         seed=0,
         flags=flags,
         started="2026-01-01T00:00:00+00:00",

@@ -162,7 +162,7 @@ def test_what_is_searched(tmp_path):
     dataset = data.load(small.write_npz(tmp_path / "a[b].npz"))
     console = _console(False, width=140)
     board = deploy.get_board("microbit")
-    _display.say_what(console, dataset, board, "live_bytes", "7 trials")
+    _display.say_what(console, dataset, board, "live_bytes", "nonzero", "7 trials")
     first, second, third = console.file.getvalue().splitlines()
     assert f"npz:{tmp_path}/a[b].npz: 8x8x1, 3 classes, 120 training" in first
     assert "microbit: live_bytes <= 16,384 bytes" in second

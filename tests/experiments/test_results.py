@@ -37,6 +37,7 @@ def _header(dataset):
         dataset,
         deploy.get_board("uno"),
         memory_model="input_output",
+        size_model="nonzero",
         seed=5,
         flags={"epochs": 3},
         started="2024-01-02T03:04:05+00:00",
@@ -129,16 +130,19 @@ def test_mean_and_spread():
         }
         for error, size in ((0.1, 10), (0.2, 10), (0.4, 40))
     ]
-    found = _results.summary(rows, "live_bytes")
+    found = _results.summary(rows, "live_bytes", "nonzero")
     for name, figure in found.items():
         values = [row[name] for row in rows]
         assert figure["mean"] == pytest.approx(statistics.mean(values))
         assert figure["standard_deviation"] == pytest.approx(statistics.stdev(values))
         assert figure["count"] == 3
     assert len(found) == 4
-    one = _results.summary(rows[:1], "live_bytes")["test_error"]
+    one = _results.summary(rows[:1], "live_bytes", "nonzero")["test_error"]
     assert one == {"mean": 0.2, "standard_deviation": 0.0, "count": 1}
-    assert math.isfinite(one["mean"]) and _results.summary([], "live_bytes") == {}
+    assert (
+        math.isfinite(one["mean"])
+        and _results.summary([], "live_bytes", "nonzero") == {}
+    )
 
 
 def test_a_fresh_folder_is_always_new(tmp_path):

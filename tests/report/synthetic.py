@@ -62,6 +62,7 @@ def row(index, **changes):
         "validation_error": 0.05,
         "model_size_nonzero": 1000,
         "model_size_dense": 4000,
+        "model_size_encoded": 1300,
         "input_output": 800,
         "input_weights": 1500,
         "live_bytes": 900,
@@ -80,7 +81,7 @@ def failed(index, reason="loss became NaN at epoch 3"):
     """One failed trial, without figures."""
     gone = ("validation_error", "model_size_nonzero", "model_size_dense")
     gone += ("input_output", "input_weights", "live_bytes", "macs", "sparsity")
-    gone += ("best_order", "planned_arena")
+    gone += ("best_order", "planned_arena", "model_size_encoded")
     changes = dict.fromkeys(gone) | {"status": "failed", "reason": reason}
     return row(index, feasible=False, **changes)
 
@@ -110,6 +111,7 @@ def study(count, seed=0, *, ram=2048, flash=32768, size_log2=(7, 15), fail=0.08)
                 validation_error=float(np.round(error * 360) / 360),
                 model_size_nonzero=size,
                 model_size_dense=size * 4,
+                model_size_encoded=size + size // 3,
                 input_output=memory,
                 input_weights=memory + size // 3,
                 live_bytes=int(memory * 1.1),

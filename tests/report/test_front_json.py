@@ -45,6 +45,7 @@ def test_names_its_models_objectives_and_limits():
         "planned_arena",
         "model_size_nonzero",
         "model_size_dense",
+        "model_size_encoded",
         "macs",
         "sparsity",
     }

@@ -23,6 +23,7 @@ def test_heads_name_model_unit_and_limit():
         "nonzero size B (max 32,768)",
         "input_output B (max 2,048)",
         "dense size B",
+        "encoded size B",
         "MACs",
         "sparsity",
         "fits",
@@ -39,8 +40,32 @@ def test_cells_show_the_figures_of_the_front_alone():
     _, lines = front_cells(rows, HEADER)
     net = "÷2 · c5x5x12/2 bn relu · max2 · d32"
     assert lines == [
-        ["", "1", "25.00", "1,000", "800", "4,000", "50,000", "0.75", "no", net],
-        ["★", "2", "33.33", "1,234", "800", "4,000", "50,000", "0.75", "yes", net],
+        [
+            "",
+            "1",
+            "25.00",
+            "1,000",
+            "800",
+            "4,000",
+            "1,300",
+            "50,000",
+            "0.75",
+            "no",
+            net,
+        ],
+        [
+            "★",
+            "2",
+            "33.33",
+            "1,234",
+            "800",
+            "4,000",
+            "1,300",
+            "50,000",
+            "0.75",
+            "yes",
+            net,
+        ],
     ]
 
 
@@ -101,7 +126,7 @@ def test_markdown_is_a_table():
     text = front_markdown(study(30), HEADER)
     lines = text.splitlines()
     bars = {line.count("|") for line in lines}
-    assert bars == {11} and all(line.startswith("| ") for line in lines)
+    assert bars == {12} and all(line.startswith("| ") for line in lines)
     assert lines[1].split()[1:4] == [":--", "|", "--:"]
     assert len(lines) == 2 + sum(r["on_front"] for r in study(30))
 

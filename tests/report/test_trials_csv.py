@@ -17,7 +17,7 @@ def test_columns_are_stable():
         "validation_error",
         "model_size_nonzero",
         "model_size_dense",
-        "input_output",
+        "model_size_encoded",
     )
     assert set(row(0)) == set(COLUMNS)
 

@@ -18,7 +18,8 @@ _SMALL = dataclasses.replace(
     bounds=genomes.Bounds(
         downsample=(1, 1), num_blocks=(1, 1), num_convs=(1, 1), num_dense=(0, 0),
         conv_kinds=("regular",), batch_norm=(True,), relu=(True,), branches=(False,),
-        stride=(1, 1), pool_kinds=("max",), pruning=("weight",), sparsity=(0.1, 0.9), residual=(False,),
+        stride=(1, 1), pool_kinds=("max",), residual=(False,),
+        pruning=("weight",), sparsity=(0.1, 0.9),
     ),
 )  # fmt: skip
 
