@@ -188,6 +188,7 @@ def _train_all(genome, run_dir, board, interrupts):
                 index=index,
                 genome=genomes.to_json(genome),
                 init=_INIT.value,
+                further=False,
                 config=training.TrainConfig(
                     epochs=_EPOCHS.value,
                     batch_size=_BATCH_SIZE.value,

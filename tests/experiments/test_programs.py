@@ -23,6 +23,7 @@ ENDED = re.compile(r" *\d+  error ")
 FIGURES = (
     "model_size_nonzero",
     "model_size_dense",
+    "model_size_encoded",
     "input_output",
     "best_order",
     "planned_arena",
@@ -79,8 +80,9 @@ def _python(module, *arguments):
 
 
 def _rows(run_dir):
+    """One row a trial; those of further readings on the front are left out."""
     with open(run_dir / "trials.csv", newline="") as file:
-        return list(csv.DictReader(file))
+        return [row for row in csv.DictReader(file) if row.get("reading", "0") == "0"]
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +147,13 @@ def test_all_trials_are_there_once(run_dir):
 def test_the_front_is_what_no_trial_dominates(run_dir, front):
     names = ("validation_error", "model_size_nonzero", "planned_arena")
     assert front["objectives"] == list(names)
-    points = {
-        int(row["index"]): tuple(float(row[name]) for name in names)
-        for row in _rows(run_dir)
-    }
+    points = {}
+    for row in _rows(run_dir):
+        readings = [row, *json.loads(row["readings"])]
+        assert len(readings) == 4
+        for number, figures in enumerate(readings):
+            key = int(row["index"]), number
+            points[key] = tuple(float(figures[name]) for name in names)
 
     def dominated(a):
         return any(
@@ -156,10 +161,11 @@ def test_the_front_is_what_no_trial_dominates(run_dir, front):
             for b in points.values()
         )
 
-    expected = {index for index, point in points.items() if not dominated(point)}
-    assert {point["index"] for point in front["points"]} == expected
-    for point in front["points"]:
-        assert tuple(point[name] for name in names) == points[point["index"]]
+    expected = {key for key, point in points.items() if not dominated(point)}
+    found = {(p["index"], p["reading"]): p for p in front["points"]}
+    assert set(found) == expected
+    for key, point in found.items():
+        assert tuple(point[name] for name in names) == points[key]
 
 
 def test_the_pick_is_the_lowest_error_that_fits(run_dir, front):
@@ -172,6 +178,7 @@ def test_the_pick_is_the_lowest_error_that_fits(run_dir, front):
     lowest = min(point["validation_error"] for point in fitting)
     assert best["point"]["validation_error"] == lowest
     assert best["point"]["index"] == front["pick"]
+    assert best["point"]["reading"] == front["pick_reading"]
     assert best["point"] in front["points"] and best["feasible"] is True
 
 
@@ -218,15 +225,21 @@ def test_files_of_the_front_give_its_figures_again(run_dir, front, dataset):
 def test_trained_weights_give_the_very_error_that_was_searched_on(
     run_dir, front, dataset
 ):
-    point = front["points"][0]
-    trial = search.trial_folder(run_dir, point["index"])
+    index = front["pick"]
+    trial = search.trial_folder(run_dir, index)
     genome = genomes.from_json((trial / "genome.json").read_text())
     weights = networks.load_tree(trial / "weights.npz")
     error = training.error_rate(
         genome, weights, dataset.validation, 3, dataset.normalisation
     )
-    assert error == point["validation_error"]
-    assert json.loads(genomes.to_json(genome)) == point["genome"]
+    row = _rows(run_dir)[index]
+    assert error == float(row["validation_error"])
+    assert json.loads(genomes.to_json(genome)) == json.loads(row["genome"])
+    for point in front["points"]:
+        if (point["index"], point["reading"]) == (index, 0):
+            assert point["validation_error"] == error
+        if point["index"] == index:  # a reading is of the same genome
+            assert point["genome"] == json.loads(row["genome"])
 
 
 def test_training_longer_over_seeds(run_dir, front, folder):
