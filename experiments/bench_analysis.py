@@ -34,7 +34,7 @@ _BRANCHES = flags.DEFINE_list(
 _SECONDS = flags.DEFINE_float(
     "seconds", 60.0, "Processor seconds after which the recurrence is given up."
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the random networks.")
+_SEED = flags.DEFINE_integer("network_seed", 0, "Seed of the random networks.")
 _SWEEP = flags.DEFINE_bool("sweep", False, "Check many plans instead of timing.")
 _SWEEP_GENOMES = flags.DEFINE_integer(
     "sweep_genomes", 500, "Genomes of the sweep.", lower_bound=0

@@ -23,7 +23,7 @@ from spjax import analysis, deploy, genomes, networks
 flags.adopt_module_key_flags(_cli)
 _COUNT = flags.DEFINE_integer("count", 100, "Number of networks.", lower_bound=1)
 _IMAGES = flags.DEFINE_integer("images", 8, "Images for each network.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the draws.", lower_bound=0)
+_SEED = flags.DEFINE_integer("genome_seed", 0, "Seed of the draws.", lower_bound=0)
 _SHAPES = ((28, 28, 1), (12, 12, 1), (16, 16, 3))
 _ARENA_BYTES = 8_000_000
 
