@@ -61,6 +61,8 @@ def test_the_size_is_what_the_search_had_promised(trained):
     promised = search.static_cost(_GENOME, (8, 8, 1), 10)
     # 8x8 -> 4x4x6 -> 2x2x6 -> 10: a convolution of 54 weights, a classifier of 240.
     assert promised["model_size_dense"] == 54 + 6 + 240 + 10
+    estimate = promised.pop("model_size_encoded")  # Where zeros lie matters to it.
+    assert 0.7 < estimate / figures["model_size_encoded"] < 1.4
     assert {name: figures[name] for name in promised} == promised
     assert figures["sparsity"] == pytest.approx(0.5, abs=0.01)
     weights = networks.flatten(networks.load_tree(folder / "weights.npz")["params"])
