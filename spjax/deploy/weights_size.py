@@ -44,7 +44,10 @@ def encoded_size(program: analysis.Program) -> int:
         kernel = operation.weight("kernel")
         if kernel is None or kernel.values is None:
             raise ValueError(f"the weights of {operation.name} are not known")
-        values = np.asarray(kernel.values, np.float64)
+        # Of a training that diverged, the size is that of its shape.
+        values = np.nan_to_num(
+            np.asarray(kernel.values, np.float64), posinf=1, neginf=1
+        )
         scales = weight_scales(values, "int8")
         levels = to_levels(values, np.where(scales > 0, scales, 1.0), "int8")
         matrices[operation.name] = weight_matrix(levels)
