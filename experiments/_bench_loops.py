@@ -7,7 +7,7 @@ genome and the data set say.
 
 import numpy as np
 
-from experiments._bench_peers import PlainNetwork
+from experiments._bench_peers import PlainNetwork, plain_step
 from spjax import genomes, networks
 from spjax.data import Dataset
 
@@ -38,22 +38,7 @@ def train_flax(
     params, stats = variables["params"], variables.get("batch_stats", {})
     optimiser = optax.adamw(optax.cosine_decay_schedule(rate, per_epoch * epochs))
     opt_state = optimiser.init(params)
-
-    @jax.jit
-    def step(params, stats, opt_state, x, y):
-        def loss_of(params):
-            logits, changed = module.apply(
-                {"params": params, "batch_stats": stats},
-                x,
-                train=True,
-                mutable=["batch_stats"],
-            )
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-            return losses.mean(), changed.get("batch_stats", {})
-
-        grads, changed = jax.grad(loss_of, has_aux=True)(params)
-        updates, opt_state = optimiser.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), changed, opt_state
+    step = plain_step(module, optimiser)
 
     @jax.jit
     def wrong(params, stats, x, y):

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from flax import linen as nn
 
 from spjax import genomes, networks
@@ -70,6 +71,39 @@ class PlainNetwork(nn.Module):
             kept = networks.reduced_channels(channels, gene.reduction)
             x = nn.Conv(kept, (1, 1), use_bias=False)(x)
         return finish(nn.Conv(gene.channels, side, **spatial, use_bias=bias)(x))
+
+
+def plain_step(
+    module: PlainNetwork, optimiser: optax.GradientTransformation
+) -> Callable[..., tuple]:
+    """One jitted training step of a plain Flax network, as one writes it.
+
+    Args:
+      module: the network.
+      optimiser: any.
+
+    Returns:
+      ``step(params, batch_stats, opt_state, x, labels)``, which gives the first three
+      anew.
+    """
+
+    @jax.jit
+    def step(params, stats, opt_state, x, labels):
+        def loss_of(params):
+            logits, changed = module.apply(
+                {"params": params, "batch_stats": stats},
+                x,
+                train=True,
+                mutable=["batch_stats"],
+            )
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return losses.mean(), changed.get("batch_stats", {})
+
+        grads, changed = jax.grad(loss_of, has_aux=True)(params)
+        updates, opt_state = optimiser.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), changed, opt_state
+
+    return step
 
 
 def _flat(x):

@@ -24,6 +24,7 @@ import optax
 from absl import flags
 
 from experiments import _cli
+from experiments._quartiles import quartiles
 from spjax import pruning
 
 flags.adopt_module_key_flags(_cli)
@@ -195,17 +196,12 @@ def _row(times):
     extra = times["mask update"] - times["masked"]
     share = extra / _INTERVAL.value / times["masked"]
     return (
-        _quartiles(1e3 * dense, ".3g"),
-        _quartiles(times["masked"] / dense, ".3f"),
-        _quartiles(times["dense again"] / dense, ".3f"),
-        _quartiles(1e3 * extra, ".3g"),
-        _quartiles(100 * share, ".2g", " %"),
+        quartiles(1e3 * dense, ".3g"),
+        quartiles(times["masked"] / dense, ".3f"),
+        quartiles(times["dense again"] / dense, ".3f"),
+        quartiles(1e3 * extra, ".3g"),
+        quartiles(100 * share, ".2g", " %"),
     )
-
-
-def _quartiles(values, form, unit=""):
-    low, middle, high = (format(q, form) for q in np.percentile(values, [25, 50, 75]))
-    return f"{middle}{unit} [{low}, {high}]"
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ import numpy as np
 from absl import flags
 
 from experiments import _cli, _flags
+from experiments._quartiles import quartiles
 
 flags.adopt_module_key_flags(_cli)
 flags.adopt_module_key_flags(_flags)
@@ -165,8 +166,8 @@ def _print_rates(results):
             for ours, theirs in zip(results["spjax"], found, strict=True)
         ]
         error = 100 * np.mean([r["errors"] for r in found])
-        rates = _quartiles([_rate(r) for r in found], ",.0f")
-        print(f"| {way} | {rates} | {_quartiles(ratios, '.2f')} | {error:.1f} |")
+        rates = quartiles([_rate(r) for r in found], ",.0f")
+        print(f"| {way} | {rates} | {quartiles(ratios, '.2f')} | {error:.1f} |")
     print()
 
 
@@ -175,11 +176,6 @@ def _print_parts(found):
     for part in found[0]["parts"]:
         share = statistics.median(r["parts"][part] for r in found)
         print(f"| {part} | {100 * share:.0f} |")
-
-
-def _quartiles(values, form):
-    low, middle, high = (format(q, form) for q in np.percentile(values, [25, 50, 75]))
-    return f"{middle} [{low}, {high}]"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ import optax
 from absl import flags
 
 from experiments import _cli
-from experiments._bench_peers import PlainNetwork, torch_step
+from experiments._bench_peers import PlainNetwork, plain_step, torch_step
+from experiments._quartiles import quartiles
 from spjax import genomes, networks, training
 from spjax.data import Split
 from spjax.genomes import Block, Conv, Genome, Pool
@@ -167,8 +168,8 @@ def _print_steps():
             norm = "batch norm" if batch_norm else "bias"
             columns = [
                 f"{first}-{second}, {kernel}x{kernel}, {norm}",
-                *(_quartiles(1e3 * times[n], ".1f") for n in times),
-                _quartiles(times["spjax"] / times[peer], ".2f"),
+                *(quartiles(1e3 * times[n], ".1f") for n in times),
+                quartiles(times["spjax"] / times[peer], ".2f"),
             ]
             print(f"| {' | '.join(columns)} |", flush=True)
     print()
@@ -259,9 +260,9 @@ def _print_setups():
         plain, jitted, first, seen = times.values()
         columns = [
             name,
-            *(_quartiles(values, ".2f") for values in times.values()),
-            *(_quartiles(r, ".2f") for r in (first / plain, first / jitted)),
-            _quartiles(seen / plain, ".3f"),
+            *(quartiles(values, ".2f") for values in times.values()),
+            *(quartiles(r, ".2f") for r in (first / plain, first / jitted)),
+            quartiles(seen / plain, ".3f"),
         ]
         print(f"| {' | '.join(columns)} |", flush=True)
 
@@ -287,23 +288,7 @@ def _plain_setup(genome, jit=lambda f: f):
     variables = init(jax.random.key(0), x)
     params, stats = variables["params"], variables.get("batch_stats", {})
     optimiser = optax.adamw(_RATE)
-
-    @jax.jit
-    def step(params, stats, opt_state, x, labels):
-        def loss_of(params):
-            logits, changed = module.apply(
-                {"params": params, "batch_stats": stats},
-                x,
-                train=True,
-                mutable=["batch_stats"],
-            )
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), changed["batch_stats"]
-
-        grads, changed = jax.grad(loss_of, has_aux=True)(params)
-        updates, opt_state = optimiser.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), changed, opt_state
-
+    step = plain_step(module, optimiser)
     jax.block_until_ready(step(params, stats, optimiser.init(params), x, labels))
     return _clock() - start
 
@@ -325,11 +310,6 @@ _WAYS = {
     "first": _our_setup,
     "seen": _our_setup,
 }
-
-
-def _quartiles(values, form):
-    low, middle, high = (format(q, form) for q in np.percentile(values, [25, 50, 75]))
-    return f"{middle} [{low}, {high}]"
 
 
 if __name__ == "__main__":

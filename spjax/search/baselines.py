@@ -25,7 +25,12 @@ from spjax import genomes
 from spjax.genomes import Genome, GenomeError
 from spjax.search import scalarise
 from spjax.search.drawing import cost_of, draw_feasible, fits
-from spjax.search.observation import Observation, Proposal, feasible
+from spjax.search.observation import (
+    Observation,
+    Proposal,
+    feasible,
+    objective_values,
+)
 from spjax.search.settings import Settings
 
 _ATTEMPTS = 200
@@ -52,9 +57,9 @@ def ageing_evolution(
     count = max(2, round(_SAMPLE_SHARE * settings.population))
     count = min(count, len(population))
     sample = [population[i] for i in rng.choice(len(population), count, replace=False)]
-    values = _values(settings, sample)
+    values = objective_values(settings, sample)
     bounds = scalarise.soft_bounds(
-        _values(settings, population), settings.objective_limits()
+        objective_values(settings, population), settings.objective_limits()
     )
     weights = scalarise.random_weights(rng, bounds)
     parent = sample[int(np.argmin(scalarise.chebyshev(values, weights)))]
@@ -74,7 +79,9 @@ def nsga2(
     trials = feasible(settings, observations)
     if index < settings.population or not trials:
         return _random(rng, settings, taken)
-    order = _by_rank_and_crowding(_values(settings, trials))[: settings.population]
+    order = _by_rank_and_crowding(objective_values(settings, trials))[
+        : settings.population
+    ]
 
     def winner() -> Observation:
         return trials[order[min(rng.integers(len(order), size=2))]]
@@ -93,10 +100,6 @@ def nsga2(
 
 def _random(rng: np.random.Generator, settings: Settings, taken: set[Genome]):
     return Proposal(draw_feasible(rng, settings, taken), None, "random")
-
-
-def _values(settings: Settings, trials: Sequence[Observation]) -> np.ndarray:
-    return np.array([[o.figures[n] for n in settings.objectives] for o in trials])
 
 
 def _first_that_fits(rng, settings, taken, parent, child) -> Proposal:

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from spjax.genomes import Genome
 from spjax.search.drawing import fits
 from spjax.search.settings import Settings
@@ -50,3 +52,11 @@ def feasible(
         for o in observations
         if o.status == "completed" and fits(o.figures, settings.limit_of)
     ]
+
+
+def objective_values(
+    settings: Settings, observations: Sequence[Observation]
+) -> np.ndarray:
+    """The objectives of completed trials, [n, 3], in the settings' order."""
+    names = settings.objectives
+    return np.array([[o.figures[name] for name in names] for o in observations])

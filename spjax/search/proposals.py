@@ -27,7 +27,12 @@ from spjax import genomes
 from spjax.genomes import Genome
 from spjax.search import pareto, scalarise, surrogates
 from spjax.search.drawing import cost_of, draw_feasible, fits
-from spjax.search.observation import Observation, Proposal, feasible
+from spjax.search.observation import (
+    Observation,
+    Proposal,
+    feasible,
+    objective_values,
+)
 from spjax.search.settings import Settings
 
 _FEWEST_TO_MODEL = 3
@@ -64,7 +69,7 @@ def propose(
         return Proposal(_first_genome(rng, settings, taken, index), None, "random")
     if not good or rng.random() < settings.random_share:
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
-    values = _values(settings, good)
+    values = objective_values(settings, good)
     wanted = _wanted(settings, values)
     bounds = scalarise.soft_bounds(values[wanted], settings.objective_limits())
     bounds[0] = _error_bound(settings, values)
@@ -98,10 +103,6 @@ def _first_genome(
     draws = _LARGEST_OF if index % 2 else 1
     drawn = [draw_feasible(rng, settings, taken) for _ in range(draws)]
     return max(drawn, key=lambda genome: cost_of(genome, settings)["macs"])
-
-
-def _values(settings: Settings, trials: Sequence[Observation]) -> np.ndarray:
-    return np.array([[o.figures[n] for n in settings.objectives] for o in trials])
 
 
 def _error_bound(settings: Settings, values: np.ndarray) -> float:
