@@ -17,14 +17,16 @@ class Observation:
     Attributes:
       index: the trial's number.
       genome: canonical.
-      status: ``completed``, ``failed`` or ``running``.
-      figures: the objectives' values by name; empty unless completed.
+      status: ``completed``, ``stopped`` (early), ``failed`` or ``running``.
+      figures: the objectives' values by name if completed; if stopped, the
+        ``predicted_error`` alone; else empty.
     """
 
     index: int
     genome: Genome
     status: str
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    readings: tuple[Mapping[str, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,5 +60,21 @@ def objective_values(
     settings: Settings, observations: Sequence[Observation]
 ) -> np.ndarray:
     """The objectives of completed trials, [n, 3], in the settings' order."""
+    return _values(settings, [o.figures for o in observations])
+
+
+def all_points(settings: Settings, observations: Sequence[Observation]) -> np.ndarray:
+    """The objectives of every reading within the limits of completed trials, [n, 3]."""
+    figures = [
+        figures
+        for o in observations
+        if o.status == "completed"
+        for figures in (o.figures, *o.readings)
+        if fits(figures, settings.limit_of)
+    ]
+    return _values(settings, figures)
+
+
+def _values(settings: Settings, figures: Sequence[Mapping[str, float]]) -> np.ndarray:
     names = settings.objectives
-    return np.array([[o.figures[name] for name in names] for o in observations])
+    return np.array([[f[n] for n in names] for f in figures]).reshape(-1, len(names))
