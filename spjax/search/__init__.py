@@ -5,6 +5,7 @@ processes import this room too, and never need them.
 """
 
 from spjax.search.drawing import draw_feasible
+from spjax.search.early_stop import StopTable, stop_table
 from spjax.search.errors import (
     InfeasibleError,
     SearchError,
@@ -52,6 +53,7 @@ __all__ = [
     "SearchError",
     "Settings",
     "StopRule",
+    "StopTable",
     "Study",
     "StudyError",
     "Trial",
@@ -87,5 +89,6 @@ __all__ = [
     "spread",
     "start_worker",
     "static_cost",
+    "stop_table",
     "trial_folder",
 ]

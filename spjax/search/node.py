@@ -31,10 +31,11 @@ from ax.storage.runner_registry import CORE_RUNNER_REGISTRY
 from spjax import genomes
 from spjax.search.algorithms import algorithm
 from spjax.search.ax_method import ax_proposal
+from spjax.search.early_stop import PREDICTED
 from spjax.search.observation import Observation, Proposal
 from spjax.search.settings import Settings
 
-_STATUSES = {"COMPLETED": "completed", "FAILED": "failed"}
+_STATUSES = {"COMPLETED": "completed", "EARLY_STOPPED": "stopped", "FAILED": "failed"}
 
 
 class MorphThompsonNode(ExternalGenerationNode):
@@ -111,14 +112,18 @@ def observations(
         # proposals after a resumption are the same to the last bit.
         values = trial.run_metadata.get("figures") or figures.get(index, {})
         status = _STATUSES.get(trial.status.name, "running")
-        if status == "completed" and not names <= set(values):
+        needed = names
+        if status == "stopped":
+            needed = {PREDICTED}
+            values = {n: v for n, v in values.items() if n in needed}
+        if status in ("completed", "stopped") and not needed <= set(values):
             status = "failed"  # Without its figures it teaches nothing else.
         seen.append(
             Observation(
                 index,
                 genomes.from_flat(trial.arm.parameters),
                 status,
-                values if status == "completed" else {},
+                values if status in ("completed", "stopped") else {},
             )
         )
     return seen

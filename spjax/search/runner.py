@@ -10,6 +10,9 @@ that one dies too, the trial has failed. So has a trial that raises. If the firs
 trials all fail and none completes, the cause is not the genomes: the search stops. It
 stops at once if the system refuses a worker something (a full disk): that trial stays
 under way, and the search begins with it when it is resumed.
+
+A trial may also stop early, because it is hopeless (see `early_stop`): it has ended,
+without a result.
 """
 
 import collections
@@ -35,12 +38,12 @@ class TrialEvent:
 
     Attributes:
       kind: ``started`` (a worker took the trial), ``progress``, ``completed``,
-        ``failed``, ``lost`` (its worker died; it is tried again) or ``tick`` (nothing
-        happened for a second).
+        ``stopped`` (early), ``failed``, ``lost`` (its worker died; it is tried again)
+        or ``tick`` (nothing happened for a second).
       index: the trial's number; None for ``tick``.
       row: the trial's row, as in `Study.records`, once it has ended; else None.
-      content: what the task reported, for ``progress``; one line, for ``failed`` and
-        ``lost``.
+      content: what the task reported, for ``progress``; one line, for ``stopped``,
+        ``failed`` and ``lost``.
       traceback: of a task that raised; else empty.
     """
 
@@ -69,7 +72,8 @@ def run(
       pool: idle workers.
       task: module-level function, called in a worker as ``task(spec, report)``; it
         returns the trial's figures and whatever else is to be in its row, among them
-        the study's objectives. A true ``diverged`` in it makes the trial a failed one.
+        the study's objectives. A true ``diverged`` in it makes the trial a failed one,
+        ``stopped``, a line that says why, one that was stopped early.
       specify: makes the picklable ``spec`` of a trial.
       trials: number of trials of the whole study, failed and earlier ones included.
       enough: asked before every new trial; once it says yes, those under way come to
@@ -124,7 +128,7 @@ def run(
                 continue
             ended = _end(study, event)
             yield ended
-            failures = 0 if ended.kind == "completed" else failures + 1
+            failures = failures + 1 if ended.kind == "failed" else 0
             if failures >= _FAILURES_IN_VAIN and not study.num_completed:
                 raise SearchError(
                     f"the first {failures} trials of this search have all failed, the "
@@ -146,14 +150,19 @@ def _end(study: Study, event: Event) -> TrialEvent:
         reason = f"{event.content}, {_TRIES} times"
     else:
         reason = event.content
+    kind = "completed" if reason is None else "failed"
     if reason is None:
         numbers = {k: v for k, v in answer.items() if _is_number(v)}
         others = {k: v for k, v in answer.items() if k not in numbers}
-        study.complete(index, numbers, others)
+        reason = others.pop("stopped", None)
+        if reason is None:
+            study.complete(index, numbers, others)
+        else:
+            kind = "stopped"
+            study.stop(index, reason, numbers, others)
     else:
         # Its error is no measurement; what else is known stays in the row.
         study.fail(index, reason, {k: v for k, v in answer.items() if k != ERROR})
-    kind = "completed" if reason is None else "failed"
     row = study.record(index)
     return TrialEvent(kind, index, row, reason, event.traceback)
 

@@ -151,7 +151,8 @@ def _mend(run_dir: str | os.PathLike, experiment: "Experiment") -> None:
     with_data = set(experiment.lookup_data().df["trial_index"])
     for index, trial in experiment.trials.items():
         figures = trial.run_metadata.get("figures")
-        if trial.status.is_completed and figures and index not in with_data:
+        ended = trial.status.is_completed or trial.status.is_early_stopped
+        if ended and figures and index not in with_data:
             attach_figures(experiment, trial, figures)
             save_trial(run_dir, experiment, trial)
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from spjax import genomes
 from spjax.search import storage
+from spjax.search.early_stop import PREDICTED
 from spjax.search.errors import StudyError
 from spjax.search.lock import RunLock
 from spjax.search.run_file import (
@@ -29,7 +30,7 @@ from spjax.search.run_file import (
     read_run_file,
     write_run_file,
 )
-from spjax.search.settings import Settings
+from spjax.search.settings import ERROR, Settings
 
 if TYPE_CHECKING:
     from ax.core.experiment import Experiment
@@ -179,7 +180,7 @@ class Study:
 
     @property
     def num_finished(self) -> int:
-        """Trials completed or failed."""
+        """Trials completed, stopped early or failed."""
         return sum(t.status.is_terminal for t in self._experiment.trials.values())
 
     @property
@@ -252,6 +253,44 @@ class Study:
         trial.mark_completed()
         self._save(trial)
 
+    def stop(
+        self,
+        index: int,
+        reason: str,
+        figures: Mapping[str, float],
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Stores that a trial was stopped early; see `spjax.search.early_stop`.
+
+        Args:
+          index: the trial's number.
+          reason: one line.
+          figures: ``predicted_error``, and what is known without its final error.
+          extra: as for `complete`.
+
+        Raises:
+          StudyError: if the trial is not under way, there is no prediction or the
+            error itself, or it cannot be stored.
+        """
+        trial = self._running(index)
+        if figures.get(PREDICTED) is None or ERROR in figures:
+            raise StudyError(
+                f"trial {index} was stopped with the figures {', '.join(figures)}: it "
+                f"needs {PREDICTED} and cannot have {ERROR}"
+            )
+        trial.update_run_metadata(
+            {
+                "reason": reason,
+                "figures": dict(figures),
+                "extra": dict(extra or {}),
+                "elapsed": self._elapsed(),
+            }
+        )
+        # Ax's data has no predictions: an error there is one that was measured.
+        storage.attach_figures(self._experiment, trial, figures)
+        trial.mark_early_stopped(reason=reason, unsafe=True)
+        self._save(trial)
+
     def fail(
         self, index: int, reason: str, extra: Mapping[str, Any] | None = None
     ) -> None:
@@ -275,10 +314,10 @@ class Study:
     def records(self) -> list[dict[str, Any]]:
         """Returns one plain row per trial, by index.
 
-        Keys: ``index``, ``status`` (``completed``, ``failed`` or ``running``),
-        ``reason``, ``genome_id``, ``genome`` (JSON object), ``parent``, ``edit``,
-        ``elapsed`` (seconds from the first proposal to its end, pauses included), and
-        the figures and extras that the trial was completed with.
+        Keys: ``index``, ``status`` (``completed``, ``stopped``, ``failed`` or
+        ``running``), ``reason``, ``genome_id``, ``genome`` (JSON object), ``parent``,
+        ``edit``, ``elapsed`` (seconds from the first proposal to its end, pauses
+        included), and the figures and extras that the trial ended with.
         """
         return [_row(trial) for _, trial in sorted(self._experiment.trials.items())]
 
@@ -317,6 +356,8 @@ def _row(trial: "AxTrial") -> dict[str, Any]:
         "index": trial.index,
         "status": "completed"
         if status.is_completed
+        else "stopped"
+        if status.is_early_stopped
         else "failed"
         if status.is_terminal
         else "running",

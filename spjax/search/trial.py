@@ -5,8 +5,8 @@ A trial's folder, ``RUN_DIR/trials/NNNN``, holds ``genome.json``, ``weights.npz`
 in ``deployed`` the network that its figures are of: the same without the channels
 that pruning left without effect. ``readings/1`` and so on hold the same network at
 higher sparsities (see ``readings``), as deployed. ``result.json`` is written last, so
-that a folder with it is whole. Nothing here imports Ax or PyTorch: a worker stays
-small.
+that a folder with it is whole. A trial that was stopped early leaves its genome,
+history and result only. Nothing here imports Ax or PyTorch: a worker stays small.
 """
 
 import dataclasses
@@ -19,8 +19,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from spjax import data, genomes, networks, training
+from spjax.search.early_stop import CURVE, PREDICTED, StopTable
 from spjax.search.measure import measure
 from spjax.search.readings import further_sparsities
+from spjax.search.static_cost import static_cost
 
 # Training images from which batch norms take their statistics after a reading.
 _SEEN_AGAIN = 4096
@@ -39,6 +41,7 @@ class TrialSpec:
         (the parent's training failed) counts as None.
       bytes_per_element: bytes of one value on the target.
       further: whether the trained network is read at higher sparsities, too.
+      stops: when the training is hopeless and is to stop; None for never.
     """
 
     run_dir: str
@@ -48,6 +51,7 @@ class TrialSpec:
     init: str | None = None
     bytes_per_element: int = 1
     further: bool = True
+    stops: StopTable | None = None
 
 
 def trial_folder(run_dir: str | os.PathLike, index: int) -> pathlib.Path:
@@ -104,8 +108,10 @@ def run_trial(
       ``threshold``, ``diverged``, ``seconds``, of which ``seconds_train`` in training
       and ``seconds_setup`` of that before its second step, and ``readings``, a list of
       the same figures of its further readings with the sparsity that each was asked
-      for, ``asked_sparsity``. A diverged training has a ``validation_error`` of chance
-      level and no readings.
+      for, ``asked_sparsity``; ``validation_curve``, the validation error after each
+      epoch. A diverged training has a ``validation_error`` of chance level and no
+      readings. One that was stopped early has no ``validation_error``, but ``stopped``,
+      a line that says why, and ``predicted_error``; its sizes are what was expected.
 
     Raises:
       DataError: if the run's arrays are not there.
@@ -120,7 +126,10 @@ def run_trial(
     if spec.init is not None and os.path.exists(spec.init):
         variables = networks.inherit(networks.load_tree(spec.init), variables)
 
-    def on_epoch(epoch: int, entry: dict) -> None:
+    predicted = None
+
+    def on_epoch(epoch: int, entry: dict) -> bool:
+        nonlocal predicted
         if progress is not None:
             progress(
                 {
@@ -129,6 +138,9 @@ def run_trial(
                     "validation_error": entry["validation_error"],
                 }
             )
+        if spec.stops is not None:
+            predicted = spec.stops.verdict(epoch, entry["validation_error"])
+        return predicted is not None
 
     result = training.train(
         genome,
@@ -140,16 +152,33 @@ def run_trial(
         variables=variables,
         on_epoch=on_epoch,
     )
+    folder = trial_folder(spec.run_dir, spec.index)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    curve = [entry["validation_error"] for entry in result.history]
+    if predicted is not None and not result.diverged:
+        (folder / "genome.json").write_text(spec.genome + "\n")
+        figures = {
+            PREDICTED: predicted,
+            "stopped": (
+                f"stopped after {len(curve)} of {spec.config.epochs} epochs: a "
+                f"validation error of {predicted:.2%} was predicted, and smaller "
+                f"networks have {spec.stops.to_beat:.2%}"
+            ),
+            CURVE: curve,
+            **static_cost(
+                genome, shape, classes, bytes_per_element=spec.bytes_per_element
+            ),
+        }
+        return _finish(folder, figures, result, start)
     figures = {
         "validation_error": result.validation_error,
+        CURVE: curve,
         "asked_sparsity": genome.training.sparsity,
         "diverged": result.diverged,
         "threshold": result.threshold,
         "readings": [],
     }
-    folder = trial_folder(spec.run_dir, spec.index)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     _store_network(folder, genome, result.variables, result.masks)
     small = networks.Compacted(genome, result.variables, result.masks)
     if result.diverged:
@@ -160,6 +189,11 @@ def run_trial(
     _store_network(folder / "deployed", *small)
     if spec.further and not result.diverged:
         figures["readings"] = _read_further(spec, dataset, genome, result)
+    return _finish(folder, figures, result, start)
+
+
+def _finish(folder, figures, result, start):
+    """Adds the times, and stores the history and, last, the figures."""
     figures["seconds_setup"] = result.seconds_setup
     figures["seconds_train"] = result.seconds_total
     figures["seconds"] = time.perf_counter() - start

@@ -63,7 +63,7 @@ def test_several_genomes_at_once_are_new_and_within_the_limits(fresh):
 
 def test_trials_as_the_proposals_see_them(fresh):
     experiment, strategy = fresh
-    for index in range(4):
+    for index in range(6):
         [[run]] = strategy.gen(experiment=experiment, n=1, num_trials=1)
         trial = _start(experiment, run)
         genome = genomes.from_flat(run.arms[0].parameters)
@@ -77,13 +77,20 @@ def test_trials_as_the_proposals_see_them(fresh):
             partial = {"validation_error": 0.5}
             storage.attach_figures(experiment, trial, partial)
             trial.mark_completed()
+        elif index == 3:
+            trial.update_run_metadata({"figures": {"predicted_error": 0.6, "macs": 7}})
+            trial.mark_early_stopped(unsafe=True)
+        elif index == 4:  # Stopped by somebody else, without a prediction.
+            trial.mark_early_stopped(unsafe=True)
     seen = node.observations(experiment, experiment.lookup_data(), SETTINGS)
-    assert [o.index for o in seen] == [0, 1, 2, 3]
-    assert [o.status for o in seen] == ["completed", "failed", "failed", "running"]
+    assert [o.index for o in seen] == [0, 1, 2, 3, 4, 5]
+    statuses = ["completed", "failed", "failed", "stopped", "failed", "running"]
+    assert [o.status for o in seen] == statuses
     expected = figures_of(seen[0].genome)
     assert seen[0].figures == {name: expected[name] for name in seen[0].figures}
     assert set(SETTINGS.objectives) <= set(seen[0].figures)
-    assert all(not o.figures for o in seen[1:])
+    assert seen[3].figures == {"predicted_error": 0.6}
+    assert all(not o.figures for o in seen[1:] if o.index != 3)
 
 
 def test_impossible_limits_reach_the_caller_and_are_not_replaced_by_other_points():

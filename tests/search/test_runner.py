@@ -44,6 +44,31 @@ def test_a_search_with_failures_of_every_kind(tmp_path, pool):
     assert any(event.content == {"epoch": 1} for event in events)
 
 
+def test_a_trial_that_stops_early_has_ended_without_a_result(tmp_path, pool):
+    fates = {2: "stop", 5: "stop"}
+    with search.create(tmp_path, SETTINGS, CONFIG) as study:
+        events = _run(study, pool, 7, fates=fates)
+        records = study.records()
+        assert (study.num_finished, study.num_completed) == (7, 5)
+    for index in fates:
+        last = [event for event in events if event.index == index][-1]
+        assert last.kind == "stopped" and last.row == records[index]
+        assert last.content == records[index]["reason"] == "hopeless"
+        assert records[index]["status"] == "stopped"
+        assert "validation_error" not in records[index]
+        assert records[index]["predicted_error"] > 0
+        assert records[index]["curve"] == [0.9]
+    # It is on no front, and adds no volume.
+    least = {name: 0 for name in SETTINGS.objectives[1:]}
+    rows = [row | least if row["index"] in fates else row for row in records]
+    front = search.front(rows, SETTINGS.objectives)
+    assert front and not {row["index"] for row in front} & set(fates)
+    volumes = search.hypervolumes(rows, SETTINGS)
+    assert volumes[2] == volumes[1] and volumes[5] == volumes[4]
+    with search.load(tmp_path) as study:
+        assert study.records() == records
+
+
 def test_one_worker_repeats_a_search_exactly_even_interrupted(tmp_path):
     def rows(study):
         return [

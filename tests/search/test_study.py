@@ -79,3 +79,23 @@ def test_a_trial_ends_once(finished):
         with pytest.raises(StudyError, match="without model_size_nonzero"):
             study.complete(7, {"validation_error": 0.1})
         assert study.records() == records
+
+
+def test_a_stopped_trial_has_a_prediction_and_no_error(copied):
+    run_dir, _, [left] = copied
+    figures = figures_of(left.genome)
+    error = figures.pop("validation_error")
+    with search.load(run_dir) as study:
+        for wrong in (figures, {"predicted_error": 0.5, "validation_error": 0.5}):
+            with pytest.raises(StudyError, match="needs predicted_error and cannot"):
+                study.stop(7, "hopeless", wrong)
+        study.stop(7, "hopeless", {**figures, "predicted_error": error}, {"note": 3})
+        row = study.record(7)
+        assert (row["status"], row["reason"], row["note"]) == ("stopped", "hopeless", 3)
+        assert row["predicted_error"] == error and "validation_error" not in row
+        assert (study.num_finished, study.num_completed) == (8, 6)
+        with pytest.raises(StudyError, match="not under way"):
+            study.stop(7, "again", {"predicted_error": error})
+        expected = study.records()
+    with search.load(run_dir) as study:
+        assert study.records() == expected and not study.pending()

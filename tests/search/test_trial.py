@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from spjax import data, genomes, networks, search, training
+from spjax.search import early_stop
 
 _GENOME = genomes.Genome(
     blocks=(
@@ -148,3 +149,34 @@ def test_readings_can_be_left_out(run_dir):
     figures = search.run_trial(_spec(run_dir, 12, further=False))
     assert figures["readings"] == []
     assert not (search.trial_folder(run_dir, 12) / "readings").exists()
+
+
+def _always(to_beat):
+    """A table that predicts what it sees, with some doubt, after the first epoch."""
+    rung = early_stop.Rung(1, (0.0, 1.0), (0.01, 0.0, 0.0))
+    return early_stop.StopTable(to_beat, (rung,))
+
+
+def test_a_hopeless_training_stops(run_dir, trained):
+    figures, _, folder = trained
+    spec = _spec(run_dir, 11, stops=_always(1e-3))
+    reports = []
+    stopped = search.run_trial(spec, reports.append)
+    assert [entry["epoch"] for entry in reports] == [1]
+    first = figures["validation_curve"][0]
+    assert stopped["validation_curve"] == [first]
+    assert stopped["predicted_error"] == pytest.approx(first)
+    assert "validation_error" not in stopped and "1 of 2 epochs" in stopped["stopped"]
+    # Its size is what it would have been.
+    assert stopped["model_size_nonzero"] == figures["model_size_nonzero"]
+    left = {path.name for path in search.trial_folder(run_dir, 11).iterdir()}
+    assert left == {"genome.json", "history.json", "result.json"}
+
+
+def test_a_training_with_hope_is_as_if_it_had_not_been_looked_at(run_dir, trained):
+    figures, _, folder = trained
+    watched = search.run_trial(_spec(run_dir, 12, stops=_always(1.0)))
+    kept = {"validation_error", "validation_curve", "model_size_nonzero", "readings"}
+    assert {k: watched[k] for k in kept} == {k: figures[k] for k in kept}
+    history = json.loads((folder / "history.json").read_text())
+    assert figures["validation_curve"] == [e["validation_error"] for e in history]
