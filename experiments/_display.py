@@ -104,7 +104,7 @@ class Display:
                 highlight=False,
                 markup=False,
             )
-        elif event.kind in ("completed", "failed"):
+        elif event.kind in ("completed", "stopped", "failed"):
             self._end(event.index)
             self._progress.advance(self._total)
             feasible = event.kind == "completed" and search.is_feasible(

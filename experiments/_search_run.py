@@ -37,6 +37,7 @@ class Options:
     algorithm: str = "morphs"
     population: int = 20
     stop: search.StopRule = search.StopRule()
+    early_stopping: bool = False
 
 
 def default_run_dir(dataset: str, board: str) -> pathlib.Path:
@@ -234,12 +235,19 @@ def _save_data(run_dir, dataset):
 
 def _run(study, config, options, cache, head, console, interrupts):
     def specify(trial: search.Trial) -> search.TrialSpec:
+        stops = None
+        if options.early_stopping:
+            # Of this moment: the same when the run is resumed before the trial.
+            stops = search.stop_table(
+                study.records(), study.settings, trial.genome, config.epochs
+            )
         return search.TrialSpec(
             run_dir=str(study.run_dir),
             index=trial.index,
             genome=genomes.to_json(trial.genome),
             config=config,
             init=_weights_of(study, trial.parent),
+            stops=stops,
         )
 
     started, why = time.monotonic(), []

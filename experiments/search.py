@@ -72,6 +72,12 @@ _ALGORITHM = flags.DEFINE_enum(
 _POPULATION = flags.DEFINE_integer(
     "population", 20, "For ageing_evolution and nsga2.", lower_bound=2
 )
+_EARLY_STOPPING = flags.DEFINE_bool(
+    "early_stopping",
+    None,
+    "Stop trainings whose learning curve says that smaller networks will stay better; "
+    "if not given, with --algorithm=morphs only.",
+)
 _TIME_BUDGET = flags.DEFINE_float(
     "time_budget",
     None,
@@ -150,6 +156,11 @@ def main(argv: Sequence[str]) -> int:
             patience=_PATIENCE.value,
         ),
         cache_dir=_CACHE_DIR.value,
+        early_stopping=(
+            _ALGORITHM.value == "morphs"
+            if _EARLY_STOPPING.value is None
+            else _EARLY_STOPPING.value
+        ),
         bounds=bounds,
     )
     return _search_run.search_and_report(run_dir, dataset, board, options, interrupts)

@@ -2,7 +2,7 @@
 
 A *row* is one trial, a plain dict::
 
-    index int, status "completed"|"failed", reason str|None, genome_id str,
+    index int, status "completed"|"stopped"|"failed", reason str|None, genome_id str,
     genome dict, parent int|None, edit str, validation_error float in [0, 1],
     model_size_nonzero, model_size_dense, input_output, input_weights, live_bytes
     (int, bytes), macs int, sparsity float in [0, 1], feasible bool, seconds float,
@@ -37,6 +37,10 @@ SIZE_MODELS = ("nonzero", "dense", "encoded")
 MODELS = {
     "validation_error": "share of the validation images classified wrongly, 0 to 1",
     "test_error": "share of the test images classified wrongly, 0 to 1",
+    "predicted_error": (
+        "of a training that was stopped early: the validation error that it was "
+        "expected to end with, 0 to 1; never a point of the front"
+    ),
     "input_output": (
         "working memory in bytes: the largest sum, over the layers, of a layer's "
         "input and output activations at 1 byte per value; weights stay in flash"

@@ -146,7 +146,7 @@ def _trials(rows: Rows, header: Mapping[str, Any]) -> str:
         failed = row.get("status") != "completed"
         outcome = figures.fit_text(row, header)
         if failed:
-            outcome = f"failed: {row.get('reason') or 'no reason given'}"
+            outcome = f"{row['status']}: {row.get('reason') or 'no reason given'}"
         seconds = row.get("seconds")
         known = figures.is_number(seconds)
         lines.append(

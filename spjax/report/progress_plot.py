@@ -1,7 +1,8 @@
 """``progress.png``: how the search got better, trial by trial.
 
-Above, every trial's validation error in the order of the trials, and the lowest
-among those that fit the board up to there. Below, if the rows carry ``hypervolume``
+Above, every trial's validation error in the order of the trials (of one that was
+stopped early the predicted one), and the lowest among those that fit the board up to
+there. Below, if the rows carry ``hypervolume``
 (of the front of all trials up to that one, as the search computed it), its course.
 """
 
@@ -95,6 +96,11 @@ def _draw_errors(
     axes: Axes, rows: Rows, done: Rows, header: Mapping[str, Any], last: int
 ) -> None:
     errors = [100 * row["validation_error"] for row in done]
+    errors += [
+        100 * row["predicted_error"]
+        for row in rows
+        if figures.is_number(row.get("predicted_error"))
+    ]
     style.scale_percent(axes.yaxis, min(errors), max(errors))
     axes.set_ylabel("validation error (%)", color=style.INK, fontsize=10)
     for fits, marker, name in ((True, "o", "fits"), (False, "x", "over a limit")):
@@ -109,7 +115,20 @@ def _draw_errors(
                 linewidths=0 if fits else 1.1,
                 label=f"trial, {name}",
             )
-    lost = [row["index"] for row in rows if row.get("status") != "completed"]
+    stopped = [r for r in rows if figures.is_number(r.get("predicted_error"))]
+    if stopped:
+        axes.scatter(
+            [row["index"] for row in stopped],
+            [100 * row["predicted_error"] for row in stopped],
+            s=18,
+            marker="o",
+            facecolors="none",
+            edgecolors=style.GREY,
+            linewidths=0.9,
+            label="stopped, predicted",
+        )
+    ended = ("completed", "stopped")
+    lost = [row["index"] for row in rows if row.get("status") not in ended]
     if lost:
         axes.scatter(
             lost,
@@ -148,7 +167,7 @@ def _draw_errors(
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.01, 1.0),
-        ncols=4,
+        ncols=5,
         fontsize=8.5,
         frameon=False,
         labelcolor=style.INK,
@@ -169,6 +188,4 @@ def _draw_volumes(axes: Axes, volumes: Rows, last: int) -> None:
 
 def _counts(rows: Rows, done: Rows) -> str:
     rows, done = figures.trials_of(rows), figures.trials_of(done)
-    lost = len(rows) - len(done)
-    parts = [f"{len(rows)} trial{'s' * (len(rows) != 1)}"]
-    return " · ".join(parts + [f"{lost} failed"] * bool(lost))
+    return " · ".join(words.ends_of(rows, done))

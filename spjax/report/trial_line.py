@@ -18,7 +18,7 @@ def trial_line(row: Mapping[str, Any], header: Mapping[str, Any]) -> Text:
     """Returns the line of one trial.
 
     Args:
-      row: the trial, completed or failed.
+      row: the trial, completed, stopped early or failed.
       header: facts of the run; names the memory and size models and the limits.
 
     Returns:
@@ -29,6 +29,9 @@ def trial_line(row: Mapping[str, Any], header: Mapping[str, Any]) -> Text:
     """
     memory, size = figures.memory_key(header), figures.size_key(header)
     line = Text(f"{row['index']:>4}  ", no_wrap=False)
+    if row.get("status") == "stopped":
+        line.append("stopped", "yellow").append(f" {row.get('reason')}")
+        return _tail(line, row)
     if row.get("status") != "completed":
         reason = " ".join(str(row.get("reason") or "no reason given").split())
         line.append("failed", "bold red").append(f": {reason}")

@@ -29,11 +29,22 @@ def trial_counts(rows: Rows, header: Mapping[str, Any]) -> str:
     rows = figures.trials_of(rows)
     done = figures.measured(rows, header)
     fitting = sum(bool(row.get("feasible")) for row in done)
-    lost = len(rows) - len(done)
-    parts = [f"{len(rows)} trial{'s' * (len(rows) != 1)}"]
-    parts += [f"{lost} failed"] * bool(lost)
     fit = f"{fitting} fit{'s' * (fitting == 1)} the board"
-    return " · ".join([*parts, f"{front} on the front", fit])
+    return " · ".join([*ends_of(rows, done), f"{front} on the front", fit])
+
+
+def ends_of(trials: Rows, done: Rows) -> list[str]:
+    """Returns e.g. ``["60 trials", "4 stopped early", "3 failed"]``.
+
+    Args:
+      trials: all of them, without further readings.
+      done: those that have all objectives.
+    """
+    stopped = sum(row.get("status") == "stopped" for row in trials)
+    lost = len(trials) - len(done) - stopped
+    parts = [f"{len(trials)} trial{'s' * (len(trials) != 1)}"]
+    parts += [f"{stopped} stopped early"] * bool(stopped)
+    return parts + [f"{lost} failed"] * bool(lost)
 
 
 def pick_facts(rows: Rows, header: Mapping[str, Any]) -> str:

@@ -161,9 +161,9 @@ def run_trial(
         figures = {
             PREDICTED: predicted,
             "stopped": (
-                f"stopped after {len(curve)} of {spec.config.epochs} epochs: a "
-                f"validation error of {predicted:.2%} was predicted, and smaller "
-                f"networks have {spec.stops.to_beat:.2%}"
+                f"after {len(curve)} of {spec.config.epochs} epochs: predicted "
+                f"validation error {100 * predicted:.2f} %, and a smaller network has "
+                f"{100 * spec.stops.to_beat:.2f} %"
             ),
             CURVE: curve,
             **static_cost(

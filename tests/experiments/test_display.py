@@ -92,6 +92,7 @@ def test_a_trial_beyond_a_limit_and_one_that_failed():
     console = _console(False, width=140)
     large = {**ROW, "input_output": 3000}
     failed = {"index": 4, "status": "failed", "reason": "[odd] ValueError: " + "x" * 99}
+    stopped = {"status": "stopped", "reason": "after 2 of 9 epochs: hopeless"}
     shown = _shown(
         console,
         _event("started"),
@@ -100,11 +101,14 @@ def test_a_trial_beyond_a_limit_and_one_that_failed():
         _event("lost", 4, content="its worker process was killed [by] SIGKILL"),
         _event("started", 4),
         _event("failed", 4, row=failed, content="ValueError"),
+        _event("started", 5),
+        _event("stopped", 5, row={**stopped, "index": 5}),
     ).splitlines()
     assert "over: input_output > 2,048 B" in shown[0]
     assert "killed [by] SIGKILL; the trial is tried again" in shown[1]
     assert "failed: [odd] ValueError: " + "x" * 99 in shown[2]
-    assert len(shown) == 3
+    assert "5  stopped after 2 of 9 epochs" in shown[3]
+    assert len(shown) == 4
 
 
 def test_the_bar_shows_what_runs_and_how_far_the_whole_is():

@@ -184,6 +184,56 @@ def test_kinds_of_pruning_make_the_space():
     assert bounds.pruning == ("variational", "bayesian") and bounds.sparsity[0] > 0
 
 
+def _stop_if_asked(spec, progress):
+    """A trial without training that would end badly, where stopping is allowed."""
+    answer = small.quick_trial(spec, progress)
+    error = answer["validation_error"]
+    predicted = spec.stops and spec.stops.verdict(1, 0.99)
+    if predicted is None:
+        return {**answer, "validation_curve": [error] * spec.config.epochs}
+    del answer["validation_error"]
+    return {**answer, "stopped": "after 1 of 3 epochs", "predicted_error": predicted}
+
+
+def test_hopeless_trials_end_and_count_and_are_on_no_front(
+    tmp_path, dataset, monkeypatch, capsys
+):
+    monkeypatch.setattr(search_room, "run_trial", _stop_if_asked)
+    options = {"trials": 18, "epochs": 3, "algorithm": "random"}
+    assert _search(tmp_path / "all", dataset, **options) == 0
+    assert {row["status"] for row in _rows(tmp_path / "all")} == {"completed"}
+    stopping = {**options, "early_stopping": True}
+    assert _search(tmp_path / "whole", dataset, **stopping) == 0
+    rows = _rows(tmp_path / "whole")
+    stopped = {row["index"] for row in rows if row["status"] == "stopped"}
+    assert stopped and len({row["index"] for row in rows}) == 18
+    front = _json(tmp_path / "whole" / "front.json")["points"]
+    assert not stopped & {str(point["index"]) for point in front}
+    assert f"{len(stopped)} stopped early" in (
+        tmp_path / "whole" / "report.html"
+    ).read_text(encoding="utf-8")
+    assert "stopped after 1 of 3 epochs" in capsys.readouterr().out
+    # Interrupted after the first one that stopped, it goes on to the same end.
+    after = int(min(stopped, key=int)) + 1
+    calls = []
+
+    def interrupted(spec, progress):
+        if spec.index == after and not calls:
+            calls.append(spec.index)
+            raise KeyboardInterrupt
+        return _stop_if_asked(spec, progress)
+
+    monkeypatch.setattr(search_room, "run_trial", interrupted)
+    parts = tmp_path / "parts"
+    assert _search(parts, dataset, **stopping) == _cli.EXIT_INTERRUPTED
+    assert "1 stopped early" in (parts / "report.html").read_text(encoding="utf-8")
+    assert _search(parts, dataset, **stopping, resume=True) == 0
+    kept = ("index", "status", "genome_id", "validation_error", "predicted_error")
+    assert [[row[name] for name in kept] for row in _rows(parts)] == [
+        [row[name] for name in kept] for row in rows
+    ]
+
+
 def test_no_more_workers_than_trials(tmp_path, dataset, monkeypatch):
     started = []
 

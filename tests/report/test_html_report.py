@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from spjax.report import ReportError, choose_pick, html_page, html_report, write_html
-from tests.report.synthetic import HEADER, failed, row, study
+from tests.report.synthetic import HEADER, failed, row, stopped, study
 
 _VOID = {"meta", "img", "br"}
 _SVG = {"rect", "path", "polyline"}
@@ -226,3 +226,9 @@ def test_a_further_reading_has_a_card_with_its_own_layers():
     assert (
         text.index("own_layer") < text.index("trial 3-1:") < text.index("further_layer")
     )
+
+
+def test_a_stopped_trial_is_in_the_table_and_on_no_card():
+    text = html_report([row(0, on_front=True), stopped(1)], HEADER)
+    assert "stopped: after 10 of 30 epochs" in text and "1 stopped early" in text
+    assert text.count('<details class="card') == 1

@@ -4,7 +4,7 @@ from matplotlib.image import imread
 
 from spjax.report import plot_progress, progress_figure
 from spjax.report.progress_plot import lowest_so_far
-from tests.report.synthetic import HEADER, failed, row, study
+from tests.report.synthetic import HEADER, failed, row, stopped, study
 
 
 def _marks(axes):
@@ -90,3 +90,17 @@ def test_the_file_is_a_picture(tmp_path):
     pixels = imread(tmp_path / "p.png")[..., :3]
     assert pixels.shape[:2] == (640, 1344)
     assert 0.8 < np.mean(np.all(pixels > 0.99, -1)) < 0.98
+
+
+def test_stopped_trials_are_drawn_where_they_were_heading():
+    rows = [*study(30, fail=0.2), stopped(30, 0.4), stopped(31, 0.97)]
+    figure = progress_figure(rows, HEADER)
+    axes = figure.axes[0]
+    marks = _marks(axes)
+    assert marks["stopped, predicted"].tolist() == [[30, 40], [31, 97]]
+    assert not {30, 31} & {x for x, _ in marks["trial, failed"]}
+    assert axes.get_ylim()[1] >= 97
+    # The legend stays inside the picture.
+    figure.canvas.draw()
+    legend = axes.get_legend().get_window_extent()
+    assert legend.x0 >= 0 and legend.x1 <= figure.bbox.width

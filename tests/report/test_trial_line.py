@@ -68,3 +68,9 @@ def test_colour_adds_codes_and_changes_no_words():
     assert "\x1b[" in coloured and "\x1b[" not in plain
     assert Text.from_ansi(coloured).plain.rstrip() == plain.rstrip()
     assert "odd [bold]reason[/bold]" in plain
+
+
+def test_a_stopped_trial_says_why():
+    reason = "after 10 of 30 epochs: predicted validation error 53.00 %"
+    trial = {"index": 7, "status": "stopped", "reason": reason, "seconds": 1.25}
+    assert str(trial_line(trial, HEADER)) == f"   7  stopped {reason}  1.2 s"

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spjax.report import COLUMNS, ReportError, read_trials_csv, write_trials_csv
-from tests.report.synthetic import GENOME, failed, row, study
+from tests.report.synthetic import GENOME, failed, row, stopped, study
 
 
 def test_columns_are_stable():
@@ -150,3 +150,11 @@ def test_other_files_are_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(ReportError, match=message):
         read_trials_csv(path)
+
+
+def test_stopped_trials_read_back(tmp_path):
+    write_trials_csv(tmp_path / "trials.csv", rows := [row(0), stopped(1)])
+    back = read_trials_csv(tmp_path / "trials.csv")
+    assert back[1]["status"] == "stopped" and back[1]["validation_error"] is None
+    for key in ("reason", "predicted_error", "validation_curve"):
+        assert back[1][key] == rows[1][key]

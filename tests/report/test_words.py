@@ -1,7 +1,7 @@
 import pytest
 
 from spjax.report import words
-from tests.report.synthetic import HEADER, failed, row, study
+from tests.report.synthetic import HEADER, failed, row, stopped, study
 
 
 @pytest.mark.parametrize("length", [5, 6, 11])
@@ -55,3 +55,9 @@ def test_further_readings_are_no_trials():
     text = "2 trials · 2 on the front · 1 fits the board"
     assert words.trial_counts(rows, HEADER) == text
     assert "pick: trial 0-2, 1.00 % error" in words.pick_facts(rows, HEADER)
+
+
+def test_stopped_trials_are_counted_by_themselves():
+    rows = [row(0, on_front=True), stopped(1), stopped(2), failed(3)]
+    text = "4 trials · 2 stopped early · 1 failed · 1 on the front · 1 fits the board"
+    assert words.trial_counts(rows, HEADER) == text
