@@ -39,6 +39,7 @@ _WRITTEN = (
     "report.html",
     "trials",
     "trials.csv",
+    "warm_start",
 )
 
 
@@ -125,6 +126,7 @@ def take_back(run_dir: pathlib.Path) -> None:
     """Undoes the setting up of a run without trials: another may be started there."""
     (run_dir / search.RUN_FILE).unlink(missing_ok=True)
     shutil.rmtree(search.data_folder(run_dir), ignore_errors=True)
+    shutil.rmtree(run_dir / "warm_start", ignore_errors=True)
 
 
 def _latest_flags(path: pathlib.Path, whole: bool) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Options:
     population: int = 20
     stop: search.StopRule = search.StopRule()
     early_stopping: bool = False
+    warm_start: str | None = None
 
 
 def default_run_dir(dataset: str, board: str) -> pathlib.Path:
@@ -201,7 +202,7 @@ def _open_study(run_dir, dataset, board, config, options):
             # Before the run counts as set up: whoever finds it finds its flags.
             run_dir.mkdir(parents=True, exist_ok=True)
             _run_folder.remember_flags(run_dir)
-            return search.create(run_dir, settings, identity)
+            return _create(run_dir, settings, identity, options)
         stored = search.read_run_file(run_dir)["config"]
         if stored["fingerprint"] != dataset.fingerprint:
             raise _cli.UsageError(
@@ -223,6 +224,29 @@ def _open_study(run_dir, dataset, board, config, options):
         raise _cli.UsageError(f"--run_dir={run_dir}: {error}") from error
 
 
+def _create(run_dir, settings, identity, options):
+    """A new study, with another run's trials if they are asked for."""
+    other = options.warm_start
+    if other is None:
+        return search.create(run_dir, settings, identity)
+    try:
+        kept = search.read_run_file(other)["config"]
+        study = search.create(run_dir, settings, identity, earlier=other)
+    except search.StudyError as error:
+        # Nothing is there yet but the flags.
+        (run_dir / _run_folder.FLAG_FILE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            run_dir.rmdir()
+        raise _cli.UsageError(f"--warm_start={other}: {error}") from error
+    print(f"note: --warm_start={other}: {len(study.earlier)} trials were taken over")
+    if kept.get("fingerprint") != identity["fingerprint"]:
+        print(
+            f"note: --warm_start={other}: its images are others; their errors are "
+            "taken for what they would be here"
+        )
+    return study
+
+
 def _save_data(run_dir, dataset):
     try:
         data.save_arrays(dataset, search.data_folder(run_dir))
@@ -235,7 +259,7 @@ def _save_data(run_dir, dataset):
 
 def _run(study, config, options, cache, head, console, interrupts):
     def specify(trial: search.Trial) -> search.TrialSpec:
-        stops = None
+        weights, stops = search.weights_of(study.run_dir, trial.parent), None
         if options.early_stopping:
             # Of this moment: the same when the run is resumed before the trial.
             stops = search.stop_table(
@@ -246,7 +270,7 @@ def _run(study, config, options, cache, head, console, interrupts):
             index=trial.index,
             genome=genomes.to_json(trial.genome),
             config=config,
-            init=_weights_of(study, trial.parent),
+            init=None if trial.parent is None else str(weights),
             stops=stops,
         )
 
@@ -275,12 +299,6 @@ def _run(study, config, options, cache, head, console, interrupts):
             display.show(event, head, limits)
     if why:
         _display.say(console, f"stopped: {why[0]}")
-
-
-def _weights_of(study, parent):
-    if parent is None:
-        return None
-    return str(search.trial_folder(study.run_dir, parent) / "weights.npz")
 
 
 def _cache_folder(wanted: str | None) -> str | None:

@@ -54,7 +54,10 @@ _SIZE_MODEL = flags.DEFINE_enum(
     "without indices, all values, or the bytes of the sparse formats in flash.",
 )
 _INITIAL_TRIALS = flags.DEFINE_integer(
-    "initial_trials", 10, "Random genomes before the first morphs.", lower_bound=1
+    "initial_trials",
+    None,
+    "Random genomes before the first morphs; if not given 10, or 1 with --warm_start.",
+    lower_bound=1,
 )
 _CANDIDATES = flags.DEFINE_integer(
     "candidates", 256, "Morphs that a proposal chooses from.", lower_bound=1
@@ -77,6 +80,12 @@ _EARLY_STOPPING = flags.DEFINE_bool(
     None,
     "Stop trainings whose learning curve says that smaller networks will stay better; "
     "if not given, with --algorithm=morphs only.",
+)
+_WARM_START = flags.DEFINE_string(
+    "warm_start",
+    None,
+    "Folder of another run, on images of the same shape and with the same models of "
+    "memory and size: its trials teach this search, and their weights are inherited.",
 )
 _TIME_BUDGET = flags.DEFINE_float(
     "time_budget",
@@ -127,6 +136,11 @@ def main(argv: Sequence[str]) -> int:
         _run_folder.check_new(
             _RUN_DIR.value, "add --resume to go on with it, or choose another folder"
         )
+    if _WARM_START.value is not None and _ALGORITHM.value == "qlognehvi":
+        raise _cli.UsageError(
+            f"--warm_start={_WARM_START.value} has no effect with "
+            "--algorithm=qlognehvi, which sees its own trials only: leave one out"
+        )
     board = _flags.get_board()
     bounds = _search_run.bounds_of(_PRUNING.value)
     dataset = _flags.load_dataset()
@@ -145,7 +159,9 @@ def main(argv: Sequence[str]) -> int:
         batch_size=_BATCH_SIZE.value,
         memory_model=_MEMORY_MODEL.value,
         size_model=_SIZE_MODEL.value,
-        initial_trials=_INITIAL_TRIALS.value,
+        initial_trials=(
+            _INITIAL_TRIALS.value or (10 if _WARM_START.value is None else 1)
+        ),
         candidates=_CANDIDATES.value,
         random_share=_RANDOM_SHARE.value,
         error_bound=_ERROR_BOUND.value,
@@ -156,6 +172,7 @@ def main(argv: Sequence[str]) -> int:
             patience=_PATIENCE.value,
         ),
         cache_dir=_CACHE_DIR.value,
+        warm_start=_WARM_START.value,
         early_stopping=(
             _ALGORITHM.value == "morphs"
             if _EARLY_STOPPING.value is None

@@ -155,7 +155,7 @@ def _trials(rows: Rows, header: Mapping[str, Any]) -> str:
                 *(_figure(row, column) for column in columns),
                 Cell("front" if row.get("on_front") else ""),
                 Cell(outcome),
-                _count(row.get("parent")),
+                _parent(row.get("parent")),
                 Cell(str(row.get("edit") or "")),
                 Cell(
                     f"{seconds:.1f}" if known else "", seconds if known else None, True
@@ -180,7 +180,10 @@ def _name(row: Mapping[str, Any]) -> Cell:
     return Cell(figures.label_of(row), place, True)
 
 
-def _count(value: int | None) -> Cell:
+def _parent(value: int | None) -> Cell:
+    """A trial of the run, or, counted down from -1, of the one that it started from."""
+    if value is not None and value < 0:
+        return Cell(f"earlier {-1 - value}", value, True)
     return Cell("" if value is None else str(value), value, True)
 
 

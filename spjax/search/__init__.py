@@ -30,7 +30,7 @@ from spjax.search.runner import TrialEvent, run
 from spjax.search.scalarise import chebyshev, random_weights, soft_bounds
 from spjax.search.settings import ALGORITHMS, MEMORY_MODELS, SIZE_MODELS, Settings
 from spjax.search.static_cost import static_cost
-from spjax.search.study import Study, Trial, create, exists, load
+from spjax.search.study import Study, Trial, create, exists, load, read_records
 from spjax.search.trial import (
     TrialSpec,
     data_folder,
@@ -39,6 +39,7 @@ from spjax.search.trial import (
     start_worker,
     trial_folder,
 )
+from spjax.search.warm_start import weights_of
 from spjax.search.workers import Event, WorkerPool
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "pick",
     "propose",
     "random_weights",
+    "read_records",
     "read_run_file",
     "program_of",
     "run",
@@ -91,4 +93,5 @@ __all__ = [
     "static_cost",
     "stop_table",
     "trial_folder",
+    "weights_of",
 ]

@@ -11,7 +11,7 @@ An Ax database that holds this node is opened with the registry bundle given her
     client = Client.load_from_database("spjax", storage_config=config)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
@@ -41,6 +41,9 @@ _STATUSES = {"COMPLETED": "completed", "EARLY_STOPPED": "stopped", "FAILED": "fa
 class MorphThompsonNode(ExternalGenerationNode):
     """Proposes genomes by the algorithm that the settings name.
 
+    ``earlier`` may be set to observations that are no trials of the experiment; see
+    `spjax.search.warm_start`. It is not stored with the node.
+
     Args:
       name: the node's name in its strategy.
       settings: the search, as `Settings.to_json` writes it.
@@ -62,6 +65,7 @@ class MorphThompsonNode(ExternalGenerationNode):
         # Ax would turn to Sobol points, most of them no networks, where we fail.
         self.fallback_specs = {}
         self.settings = Settings.from_json(settings)
+        self.earlier: Sequence[Observation] = ()
         self._observations: list[Observation] = []
         self._proposals: dict[genomes.Genome, Proposal] = {}
 
@@ -86,12 +90,13 @@ class MorphThompsonNode(ExternalGenerationNode):
             Observation(count + i, genome, "running")
             for i, genome in enumerate(self._proposals)
         ]
-        known = [*self._observations, *waiting]
+        index = count + len(waiting)
+        known = [*self.earlier, *self._observations, *waiting]
         if self.settings.algorithm == "qlognehvi":
-            proposal = ax_proposal(self.settings, known, len(known), *self._seen)
+            proposal = ax_proposal(self.settings, known, index, *self._seen)
         else:
             chosen = algorithm(self.settings.algorithm)
-            proposal = chosen(self.settings, known, len(known))
+            proposal = chosen(self.settings, known, index)
         self._proposals[proposal.genome] = proposal
         return dict(genomes.to_flat(proposal.genome, self.settings.bounds))
 

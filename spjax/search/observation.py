@@ -64,11 +64,14 @@ def objective_values(
 
 
 def all_points(settings: Settings, observations: Sequence[Observation]) -> np.ndarray:
-    """The objectives of every reading within the limits of completed trials, [n, 3]."""
+    """The objectives of every reading within the limits of completed trials, [n, 3].
+
+    Those of another run (see `warm_start`) are no points of this one's front.
+    """
     figures = [
         figures
         for o in observations
-        if o.status == "completed"
+        if o.status == "completed" and o.index >= 0
         for figures in (o.figures, *o.readings)
         if fits(figures, settings.limit_of)
     ]

@@ -86,9 +86,13 @@ def create(
 
 
 def load(
-    run_dir: str | os.PathLike,
+    run_dir: str | os.PathLike, *, mend: bool = True
 ) -> tuple["Experiment", "GenerationStrategy"]:
     """Loads the experiment and its strategy.
+
+    Args:
+      run_dir: the run's folder.
+      mend: whether data that was lost is written again; not by mere readers.
 
     Raises:
       StudyError: if there is no database or it is damaged.
@@ -106,7 +110,8 @@ def load(
         )
     # The strategy comes with a copy of the experiment.
     strategy.experiment = experiment
-    _mend(run_dir, experiment)
+    if mend:
+        _mend(run_dir, experiment)
     return experiment, strategy
 
 

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from spjax import genomes
-from spjax.search import storage
+from spjax.search import storage, warm_start
 from spjax.search.early_stop import PREDICTED
 from spjax.search.errors import StudyError
 from spjax.search.lock import RunLock
@@ -64,6 +64,8 @@ def create(
     run_dir: str | os.PathLike,
     settings: Settings,
     config: Mapping[str, Any] | None = None,
+    *,
+    earlier: str | os.PathLike | None = None,
 ) -> "Study":
     """Starts a study.
 
@@ -71,18 +73,25 @@ def create(
       run_dir: its folder; made if missing.
       settings: the search.
       config: flags and facts that must be the same when it is resumed; JSON's types.
+      earlier: folder of another run whose trials are earlier observations of this one
+        (see `warm_start`); None for none.
 
     Returns:
       The study, which holds the folder until it is closed.
 
     Raises:
-      StudyError: if the folder holds a run, is in use, or cannot be written.
+      StudyError: if the folder holds a run, is in use, or cannot be written; or the
+        earlier run is not there or does not match.
     """
     if exists(run_dir):
         raise StudyError(
             f"{run_dir} holds a run already: resume it (--resume) or choose another "
             f"folder"
         )
+    selected = []
+    if earlier is not None:
+        other, rows = read_run_file(earlier)["settings"], read_records(earlier)
+        selected = warm_start.select(earlier, rows, other, settings)
     try:
         os.makedirs(run_dir, exist_ok=True)
     except OSError as error:
@@ -94,13 +103,14 @@ def create(
     try:
         experiment, strategy = storage.new_experiment(settings)
         storage.create(run_dir, experiment, strategy)
+        warm_start.keep(run_dir, earlier, selected)
         # Last: a folder without it was not set up whole and may be set up again.
         write_run_file(run_dir, settings, config or {})
         stored = read_run_file(run_dir)
+        return Study(run_dir, stored, experiment, strategy, lock)
     except BaseException:
         lock.release()
         raise
-    return Study(run_dir, stored, experiment, strategy, lock)
 
 
 def load(
@@ -126,10 +136,20 @@ def load(
     lock = RunLock(run_dir)
     try:
         experiment, strategy = storage.load(run_dir)
+        return Study(run_dir, stored, experiment, strategy, lock)
     except BaseException:
         lock.release()
         raise
-    return Study(run_dir, stored, experiment, strategy, lock)
+
+
+def read_records(run_dir: str | os.PathLike) -> list[dict[str, Any]]:
+    """Returns a run's rows without holding its folder; see `Study.records`.
+
+    Raises:
+      StudyError: if there is none, or it is damaged.
+    """
+    experiment, _ = storage.load(run_dir, mend=False)
+    return [_row(trial) for _, trial in sorted(experiment.trials.items())]
 
 
 class Study:
@@ -140,6 +160,7 @@ class Study:
       settings: the search.
       config: what was given to `create`.
       info: the whole content of ``run.json``: versions, time of the start.
+      earlier: observations from another run; see `warm_start`.
     """
 
     def __init__(
@@ -157,6 +178,8 @@ class Study:
         self._experiment = experiment
         self._strategy = strategy
         self._lock = lock
+        self.earlier = warm_start.read(run_dir)
+        strategy.current_node.earlier = self.earlier
 
     def __enter__(self) -> "Study":
         return self

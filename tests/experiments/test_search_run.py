@@ -234,6 +234,54 @@ def test_hopeless_trials_end_and_count_and_are_on_no_front(
     ]
 
 
+def test_a_search_that_starts_from_another_one(tmp_path, dataset, monkeypatch, capsys):
+    other, new = tmp_path / "other", tmp_path / "new"
+    assert _search(other, dataset, trials=5) == 0
+    taken = {"warm_start": str(other), "initial_trials": 1, "random_share": 0.0}
+    inits = {}
+
+    def trial(spec, progress):
+        inits[spec.index] = spec.init
+        return small.quick_trial(spec, progress)
+
+    monkeypatch.setattr(search_room, "run_trial", trial)
+    capsys.readouterr()
+    assert _search(new, dataset, trials=6, **taken) == 0
+    shown = capsys.readouterr().out
+    assert f"note: --warm_start={other}: 5 trials were taken over" in shown
+    assert "its images are others" not in shown
+    rows = {int(row["index"]): row for row in _rows(new)}
+    assert sorted(rows) == list(range(6))
+    old = {row["genome_id"] for row in _rows(other)}
+    assert not old & {row["genome_id"] for row in rows.values()}
+    heirs = {i for i, row in rows.items() if row["parent"].startswith("-")}
+    assert heirs
+    for i in heirs:
+        k = -1 - int(rows[i]["parent"])
+        source = search_room.trial_folder(other, k) / "weights.npz"
+        with open(inits[i], "rb") as file:
+            assert file.read() == source.read_bytes()
+    page = (new / "report.html").read_text(encoding="utf-8")
+    assert "earlier " in page
+    # What was copied is enough to go on.
+    shutil.rmtree(other)
+    assert _search(new, dataset, trials=7, resume=True, **taken) == 0
+
+
+def test_a_warm_start_that_cannot_be(tmp_path, dataset):
+    other, new = tmp_path / "other", tmp_path / "new"
+    assert _search(other, dataset, trials=3) == 0
+    for folder, options, message in (
+        (other, {"memory_model": "live_bytes"}, "minimised .*input_output, not"),
+        (tmp_path / "none", {}, "holds no run"),
+    ):
+        with pytest.raises(
+            _cli.UsageError, match=f"--warm_start={folder}: .*{message}"
+        ):
+            _search(new, dataset, warm_start=str(folder), **options)
+        assert not new.exists()
+
+
 def test_no_more_workers_than_trials(tmp_path, dataset, monkeypatch):
     started = []
 
