@@ -1,5 +1,6 @@
 """Deploy: from a trained network to integers, firmware and measured figures."""
 
+from spjax.deploy.bias import correct_biases
 from spjax.deploy.boards import BOARDS, Board, BoardError, custom_board, get_board
 from spjax.deploy.elf import Elf, ElfError, read_elf
 from spjax.deploy.emulate import (
@@ -10,7 +11,7 @@ from spjax.deploy.emulate import (
     run_firmware,
 )
 from spjax.deploy.files import load_quantised, save_quantised
-from spjax.deploy.finetune import Finetuned, finetune
+from spjax.deploy.finetune import Finetuned, FinetuningDiverged, finetune
 from spjax.deploy.floating import predict_float
 from spjax.deploy.integer import predict, run
 from spjax.deploy.measure import (
@@ -29,6 +30,14 @@ from spjax.deploy.quantised import (
 from spjax.deploy.scales import CLIPPINGS
 from spjax.deploy.targets import HOST_BOARD, TARGETS, Target, get_target
 from spjax.deploy.tflite import to_tflite
+from spjax.deploy.tolerance import (
+    REMEDIES,
+    TOLERANCE,
+    Attempt,
+    Loss,
+    measure_loss,
+    quantise_within,
+)
 from spjax.deploy.toolchain import (
     DoesNotFit,
     Firmware,
@@ -45,7 +54,10 @@ __all__ = [
     "CLIPPINGS",
     "HOST_BOARD",
     "PRECISIONS",
+    "REMEDIES",
     "TARGETS",
+    "TOLERANCE",
+    "Attempt",
     "Board",
     "BoardError",
     "DoesNotFit",
@@ -54,9 +66,11 @@ __all__ = [
     "EmulationError",
     "Emulator",
     "Finetuned",
+    "FinetuningDiverged",
     "Firmware",
     "Footprint",
     "Interface",
+    "Loss",
     "QuantisationError",
     "QuantisedProgram",
     "Run",
@@ -64,6 +78,7 @@ __all__ = [
     "TensorScale",
     "ToolchainError",
     "build_firmware",
+    "correct_biases",
     "custom_board",
     "encoded_size",
     "estimated_cycles",
@@ -76,10 +91,12 @@ __all__ = [
     "layer_precisions",
     "load_quantised",
     "make_emulator",
+    "measure_loss",
     "missing_packages",
     "predict",
     "predict_float",
     "quantise",
+    "quantise_within",
     "read_elf",
     "require_tools",
     "run",

@@ -32,6 +32,10 @@ _PRUNING_SHARE, _ROUNDS = 0.5, 8
 _TEMPERATURE = 3.0
 
 
+class FinetuningDiverged(QuantisationError):
+    """A loss that is no number: the learning rate is too large."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Finetuned:
     """What fine-tuning leaves.
@@ -80,8 +84,9 @@ def finetune(
       The quantised network and the losses.
 
     Raises:
-      QuantisationError: if an operation has no integer kernel, there are fewer batches
-        than steps, or the loss is not finite.
+      QuantisationError: if an operation has no integer kernel or there are fewer
+        batches than steps.
+      FinetuningDiverged: if the loss is not finite.
     """
     check_program(program)
     precisions = layer_precisions(program, precisions)
@@ -124,7 +129,7 @@ def finetune(
         losses.append(value)
         if index % 50 == 0 or index == steps:
             if not np.isfinite(float(value)):
-                raise QuantisationError(
+                raise FinetuningDiverged(
                     f"fine-tuning diverged at step {index} with the learning rate "
                     f"{learning_rate}; give a smaller one."
                 )

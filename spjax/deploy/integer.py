@@ -5,6 +5,8 @@ every storage that it makes equals the one that is made here. Sums of products a
 taken in floating point where that is exact, because BLAS then adds them up.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from spjax import analysis
@@ -62,22 +64,41 @@ def run(quantised: QuantisedProgram, images: np.ndarray) -> dict[str, np.ndarray
             f"images are {images.dtype} {images.shape}; input '{name}' takes int8 of "
             f"the shape (N, {', '.join(map(str, shape[1:]))})."
         )
-    count = len(images)
     values = {name: images}
     for operation in program.operations:
-        inputs = [
-            values[program.storage(n)].reshape(count, *program.tensors[n].shape[1:])
-            for n in operation.inputs
-        ]
-        out = program.tensors[operation.output].shape
-        result = np.empty((count, *out[1:]), np.int8)
-        step = max(1, _CHUNK // (8 * geometry.work(program, operation)))
-        for start in range(0, count, step):
-            part = slice(start, start + step)
-            made = _operation(quantised, operation, [x[part] for x in inputs])
-            result[part] = made.reshape(-1, *out[1:])
-        values[operation.output] = result
+        values[operation.output] = run_operation(quantised, operation, values)
     return values
+
+
+def run_operation(
+    quantised: QuantisedProgram,
+    operation: analysis.Operation,
+    values: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """Runs one operation.
+
+    Args:
+      quantised: the program.
+      operation: one of its operations.
+      values: storage name -> int8 [N, ..], of what it reads at least.
+
+    Returns:
+      int8 [N, ..]: the storage that it writes.
+    """
+    program = quantised.program
+    count = len(values[program.storage(operation.inputs[0])])
+    inputs = [
+        values[program.storage(n)].reshape(count, *program.tensors[n].shape[1:])
+        for n in operation.inputs
+    ]
+    out = program.tensors[operation.output].shape
+    result = np.empty((count, *out[1:]), np.int8)
+    step = max(1, _CHUNK // (8 * geometry.work(program, operation)))
+    for start in range(0, count, step):
+        part = slice(start, start + step)
+        made = _operation(quantised, operation, [x[part] for x in inputs])
+        result[part] = made.reshape(-1, *out[1:])
+    return result
 
 
 def predict(quantised: QuantisedProgram, images: np.ndarray) -> np.ndarray:
