@@ -46,6 +46,8 @@ class Options:
     data_dir: str | None = None
     quantised: str | None = None
     install_tools: bool = False
+    tolerance: float = 100 * deploy.TOLERANCE
+    remedy: str = "finetune"
 
 
 def deploy_pick(options: Options) -> pathlib.Path:
@@ -66,7 +68,7 @@ def deploy_pick(options: Options) -> pathlib.Path:
     out = pathlib.Path(options.out or found.run_dir / "firmware" / options.board)
     _check_out(out)
     _tools.provide(board, options.install_tools)
-    source = _source.load(found, options.data_dir)
+    source = _source.load(found, options.data_dir, options.tolerance, options.remedy)
     program = source.quantised.program
     schedule, plan = _firmware.choose_plan(program, board, options.schedule)
     model = emit.model(source.quantised, plan, name=source.name)

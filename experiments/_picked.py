@@ -76,6 +76,26 @@ def read_pick(run_dir: str, pick: str) -> Picked:
     return Picked(folder, index, reading, genome, variables, figures, dataset, kept)
 
 
+def read_front(run_dir: str) -> list[Picked]:
+    """Reads all networks of a run's front, in its order.
+
+    Args:
+      run_dir: the run's folder.
+
+    Raises:
+      PickError: as `read_pick` does.
+      ReportError: likewise.
+    """
+    path = pathlib.Path(run_dir) / "front.json"
+    if not path.is_file():
+        raise PickError(
+            f"--run_dirs={run_dir} holds no finished run (no front.json): give the "
+            "folder of one, or start one with python -m experiments.search"
+        )
+    points = report.read_front(path)["points"]
+    return [read_pick(run_dir, report.label_of(point)) for point in points]
+
+
 def _key(
     run_dir: str, pick: str, point: dict | None, reason: str | None
 ) -> tuple[int, int]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import _firmware, _picked
+from experiments import _firmware, _picked, _remedy
 from experiments._quantised_folder import QuantisedFolder
-from spjax import data, deploy, genomes, search, training
+from spjax import deploy, search, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +38,19 @@ class Source:
     promised: dict[str, Any]
 
 
-def load(found: _picked.Picked | QuantisedFolder, data_dir: str | None) -> Source:
+def load(
+    found: _picked.Picked | QuantisedFolder,
+    data_dir: str | None,
+    tolerance: float,
+    remedy: str,
+) -> Source:
     """Loads the data, and quantises a network that is not quantised yet.
 
     Args:
       found: what was asked for.
       data_dir: where TFDS data lies, if elsewhere than it was for the run.
+      tolerance: points of validation error that quantising may cost.
+      remedy: what to do if it costs more, one of ``deploy.REMEDIES``.
 
     Raises:
       DataError: as ``data.load`` does.
@@ -58,7 +65,13 @@ def load(found: _picked.Picked | QuantisedFolder, data_dir: str | None) -> Sourc
         title, number, promised = f"The network of {folder}", "quantised", {}
         origin = {"quantised": str(folder)}
     else:
-        quantised = _quantised(found, dataset)
+        program = search.program_of(
+            found.genome, found.variables, dataset.input_shape, dataset.num_classes
+        )
+        best, attempts = _remedy.quantised(
+            program, found.genome, dataset, tolerance=tolerance, remedy=remedy
+        )
+        quantised = best.quantised
         error = training.error_rate(
             found.genome,
             found.variables,
@@ -70,7 +83,8 @@ def load(found: _picked.Picked | QuantisedFolder, data_dir: str | None) -> Sourc
         title, promised = f"Trial {number} of {folder}", found.figures
         origin = {"run_dir": str(folder), "trial": found.index}
         origin["reading"] = found.reading
-    pixels = _input(test.images, found.genome, dataset)
+        origin["quantisation"] = _remedy.as_json(best, attempts, tolerance)
+    pixels = _firmware.network_input(test.images, found.genome, dataset.normalisation)
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in facts["name"])
     return Source(
         title=title,
@@ -83,24 +97,3 @@ def load(found: _picked.Picked | QuantisedFolder, data_dir: str | None) -> Sourc
         float_test_error=error,
         promised=promised,
     )
-
-
-def _quantised(
-    picked: _picked.Picked, dataset: data.Dataset
-) -> deploy.QuantisedProgram:
-    """The pick as integers, calibrated on images of the training split."""
-    program = search.program_of(
-        picked.genome, picked.variables, dataset.input_shape, dataset.num_classes
-    )
-    images = dataset.train.images[: _firmware.CALIBRATION_IMAGES]
-    return deploy.quantise(
-        program,
-        _input(images, picked.genome, dataset),
-        input_range=_firmware.input_range(dataset.normalisation),
-    )
-
-
-def _input(
-    images: np.ndarray, genome: genomes.Genome, dataset: data.Dataset
-) -> np.ndarray:
-    return _firmware.network_input(images, genome, dataset.normalisation)

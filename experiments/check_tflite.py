@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import _cli
+from experiments import _cli, _tflm
 from spjax import analysis, deploy, genomes, networks
 
 flags.adopt_module_key_flags(_cli)
@@ -25,7 +25,6 @@ _COUNT = flags.DEFINE_integer("count", 100, "Number of networks.", lower_bound=1
 _IMAGES = flags.DEFINE_integer("images", 8, "Images for each network.", lower_bound=1)
 _SEED = flags.DEFINE_integer("genome_seed", 0, "Seed of the draws.", lower_bound=0)
 _SHAPES = ((28, 28, 1), (12, 12, 1), (16, 16, 3))
-_ARENA_BYTES = 8_000_000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -90,7 +89,7 @@ def compare(quantised: deploy.QuantisedProgram, images: np.ndarray) -> set[str]:
         for name, value in values.items()
     ):
         differs.add("its tensors")
-    if not np.array_equal(tflm(blob, images), answers):
+    if not np.array_equal(_tflm.tflm(blob, images), answers):
         differs.add("TFLM")
     if not np.array_equal(litert(blob, images, reference=False)[0], answers):
         differs.add("default kernels")
@@ -136,19 +135,6 @@ def litert(
         for name, index in kept.items():
             tensors[name].append(interpreter.get_tensor(index))
     return np.stack(answers), {n: np.concatenate(v) for n, v in tensors.items()}
-
-
-def tflm(blob: bytes, images: np.ndarray) -> np.ndarray:
-    """Runs a .tflite file in TensorFlow Lite Micro; int8 [N, classes]."""
-    from tflite_micro.python.tflite_micro import runtime
-
-    interpreter = runtime.Interpreter.from_bytes(blob, arena_size=_ARENA_BYTES)
-    answers = []
-    for image in images:
-        interpreter.set_input(image[None], 0)
-        interpreter.invoke()
-        answers.append(interpreter.get_output(0).reshape(-1))
-    return np.stack(answers)
 
 
 def _require_interpreters() -> None:

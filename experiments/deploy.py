@@ -15,10 +15,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import _cli, _deployment, _firmware
+from experiments import _cli, _deployment, _firmware, _remedy
 from spjax import deploy
 
 flags.adopt_module_key_flags(_cli)
+flags.adopt_module_key_flags(_remedy)
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Folder of the run.")
 _PICK = flags.DEFINE_string("pick", "best", "`best`, or a trial's number.")
 _QUANTISED = flags.DEFINE_string(
@@ -72,6 +73,8 @@ def main(argv: Sequence[str]) -> int:
             data_dir=_DATA_DIR.value,
             quantised=_QUANTISED.value,
             install_tools=_INSTALL.value,
+            tolerance=_remedy.TOLERANCE.value,
+            remedy=_remedy.REMEDY.value,
         )
     )
     print(f"The firmware is in {out}")

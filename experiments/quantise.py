@@ -8,6 +8,10 @@ writes ``quantised.npz`` (what firmware is made from), ``network.tflite`` and
 of the float network and of the integers. ``--precision`` is one of int8, int4, int2
 and ternary for all layers, or for some: ``int8,classifier=int4``. With ``--sparsity``
 the smallest weights of each layer are removed during the first half of the epochs.
+
+Without ``--epochs``, a network that is not shown to stay within ``--tolerance`` points
+of its floats on the validation images is quantised in other ways, and at last trained
+on for a short while; ``--remedy`` says how far that goes.
 """
 
 import dataclasses
@@ -19,11 +23,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import _augment, _cli, _flags
+from experiments import _augment, _cli, _flags, _remedy
 from spjax import analysis, data, deploy, genomes, networks
+from spjax.deploy import codecs
 
 flags.adopt_module_key_flags(_flags)
 flags.adopt_module_key_flags(_cli)
+flags.adopt_module_key_flags(_remedy)
 _NETWORK = flags.DEFINE_string(
     "network", None, "Folder with genome.json and weights.npz."
 )
@@ -63,19 +69,27 @@ def main(argv: Sequence[str]) -> int:
         "float_test_error": _error(deploy.predict_float, program, prepared, test)
     }
     print(f"float: test error {figures['float_test_error']:.2%}")
-    images = prepared(dataset.train.images[: _CALIBRATION.value])
-    quantised = deploy.quantise(
-        program,
-        images,
-        precisions=precisions,
-        clipping=_CLIPPING.value,
-        seed=_SEED.value,
-    )
     if _EPOCHS.value:
-        quantised = _trained(program, quantised, precisions, dataset, prepared)
+        quantised = _trained(program, precisions, dataset, prepared)
+    else:
+        best, attempts = _remedy.quantised(
+            program,
+            genome,
+            dataset,
+            tolerance=_remedy.TOLERANCE.value,
+            remedy=_remedy.REMEDY.value,
+            precisions=precisions,
+            clipping=_CLIPPING.value,
+            calibration=_CALIBRATION.value,
+            seed=_SEED.value,
+        )
+        quantised = best.quantised
+        figures["remedy"] = _remedy.as_json(best, attempts, _remedy.TOLERANCE.value)
     for name, split in (("validation", dataset.validation), ("test", test)):
         figures[f"{name}_error"] = _error(_integers, quantised, prepared, split)
         print(f"integers: {name} error {figures[f'{name}_error']:.2%}")
+    figures["model_size_encoded"] = codecs.model_size_encoded(quantised)
+    print(f"model_size_encoded: {figures['model_size_encoded']:,} bytes")
     figures |= _weights(quantised)
     _store(pathlib.Path(_OUT.value), genome, quantised, figures, dataset)
     return 0
@@ -148,15 +162,21 @@ def _error(run, network, prepared: _Prepared, split: data.Split) -> float:
 
 def _trained(
     program: analysis.Program,
-    quantised: deploy.QuantisedProgram,
     precisions: dict[str, str],
     dataset: data.Dataset,
     prepared: _Prepared,
 ) -> deploy.QuantisedProgram:
+    start = deploy.quantise(
+        program,
+        prepared(dataset.train.images[: _CALIBRATION.value]),
+        precisions=precisions,
+        clipping=_CLIPPING.value,
+        seed=_SEED.value,
+    )
     steps = max(1, round(_EPOCHS.value * len(dataset.train.images) / _BATCH_SIZE.value))
     return deploy.finetune(
         program,
-        quantised.scales,
+        start.scales,
         _batches(dataset, prepared),
         steps=steps,
         precisions=precisions,
