@@ -7,6 +7,7 @@ import pathlib
 import re
 import sys
 import time
+from collections.abc import Sequence
 
 from experiments import _cli, _display, _flags, _interrupts, _results, _run_folder
 from spjax import data, deploy, genomes, report, search, training
@@ -14,6 +15,7 @@ from spjax import data, deploy, genomes, report, search, training
 _IMAGE_PASSES = 1_500_000
 _MOST_EPOCHS = 30
 _LEAST_EPOCHS = 5
+_STAGES_OF_SPARSE = ("0.6", "0.2", "0.2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Options:
     random_share: float
     cache_dir: str | None
     error_bound: float | None = None
+    size_bound: float | None = None
+    memory_bound: float | None = None
+    prefer: str = "balanced"
+    stage_starts: tuple[int, int] | None = None
     bounds: genomes.Bounds = genomes.Bounds()
     size_model: str = "nonzero"
     algorithm: str = "morphs"
@@ -72,6 +78,25 @@ def bounds_of(pruning: str) -> genomes.Bounds:
             f"--pruning={pruning}: give some of {','.join(genomes.PRUNING_KINDS)}, "
             "each once"
         ) from error
+
+
+def stage_starts_of(
+    shares: Sequence[str] | None, algorithm: str, trials: int
+) -> tuple[int, int] | None:
+    """Where the stages begin, from --stages, --algorithm and --trials.
+
+    Raises:
+      UsageError: if the shares are not three numbers that sum to 1.
+    """
+    if shares is None:
+        shares = _STAGES_OF_SPARSE if algorithm == "sparse" else ()
+    if not shares:
+        return None
+    try:
+        return search.stage_starts([float(share) for share in shares], trials)
+    except ValueError as error:
+        why = error if isinstance(error, search.SearchError) else "give three numbers"
+        raise _cli.UsageError(f"--stages={','.join(shares)}: {why}") from error
 
 
 def search_and_report(
@@ -184,6 +209,10 @@ def _open_study(run_dir, dataset, board, config, options):
         initial_trials=options.initial_trials,
         random_share=options.random_share,
         error_bound=options.error_bound,
+        size_bound=options.size_bound,
+        memory_bound=options.memory_bound,
+        prefer=options.prefer,
+        stage_starts=options.stage_starts,
         candidates=options.candidates,
         bounds=options.bounds,
         algorithm=options.algorithm,
@@ -203,7 +232,12 @@ def _open_study(run_dir, dataset, board, config, options):
             run_dir.mkdir(parents=True, exist_ok=True)
             _run_folder.remember_flags(run_dir)
             return _create(run_dir, settings, identity, options)
-        stored = search.read_run_file(run_dir)["config"]
+        stored = search.read_run_file(run_dir)
+        # With more --trials the stages begin where they began.
+        settings = dataclasses.replace(
+            settings, stage_starts=stored["settings"].stage_starts
+        )
+        stored = stored["config"]
         if stored["fingerprint"] != dataset.fingerprint:
             raise _cli.UsageError(
                 f"--dataset={dataset.name}: its images are not those that the run in "

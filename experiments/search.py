@@ -60,17 +60,31 @@ _INITIAL_TRIALS = flags.DEFINE_integer(
     lower_bound=1,
 )
 _CANDIDATES = flags.DEFINE_integer(
-    "candidates", 256, "Morphs that a proposal chooses from.", lower_bound=1
+    "candidates", 192, "Genomes that a proposal chooses from.", lower_bound=1
 )
 _RANDOM_SHARE = flags.DEFINE_float(
-    "random_share", 0.1, "Share of random genomes after the first ones.", 0.0, 1.0
+    "random_share", 0.0, "Share of random genomes after the first ones.", 0.0, 1.0
 )
 _ALGORITHM = flags.DEFINE_enum(
     "algorithm",
     "morphs",
-    ["morphs", "random", "ageing_evolution", "nsga2", "qlognehvi"],
-    "What chooses the networks: `morphs` is SpArSe's way, improved; the others are "
-    "there to compare with.",
+    ["morphs", "sparse", "random", "ageing_evolution", "nsga2", "qlognehvi"],
+    "What chooses the networks: `morphs` is SpArSe's way, improved, and `sparse` is "
+    "SpArSe's own; the others are there to compare with.",
+)
+_PREFER = flags.DEFINE_enum(
+    "prefer",
+    "balanced",
+    ["error", "size", "memory", "balanced"],
+    "Which end of the front matters: networks within four times the least error, size "
+    "or memory so far, or all within the board's limits.",
+)
+_STAGES = flags.DEFINE_list(
+    "stages",
+    None,
+    "Shares of the trials for SpArSe's three stages (all edits; pruning only; "
+    "references on the front only); 0.6,0.2,0.2 for --algorithm=sparse and 1,0,0 for "
+    "the others if not given. What --resume adds is of the last stage.",
 )
 _POPULATION = flags.DEFINE_integer(
     "population", 20, "For ageing_evolution and nsga2.", lower_bound=2
@@ -102,10 +116,22 @@ _PATIENCE = flags.DEFINE_integer(
 _ERROR_BOUND = flags.DEFINE_float(
     "error_bound",
     None,
-    "Validation error that the search aims below, as a share; four times the best "
-    "error so far if not given.",
+    "Validation error that the search aims below, as a share, beside --prefer.",
     1e-6,
     1.0,
+)
+_SIZE_BOUND = flags.DEFINE_float(
+    "size_bound",
+    None,
+    "Model size in bytes that the search aims below; the board's flash bounds it, too.",
+    lower_bound=1,
+)
+_MEMORY_BOUND = flags.DEFINE_float(
+    "memory_bound",
+    None,
+    "Working memory in bytes that the search aims below; the board's RAM bounds it, "
+    "too.",
+    lower_bound=1,
 )
 _PRUNING = flags.DEFINE_string(
     "pruning",
@@ -165,6 +191,12 @@ def main(argv: Sequence[str]) -> int:
         candidates=_CANDIDATES.value,
         random_share=_RANDOM_SHARE.value,
         error_bound=_ERROR_BOUND.value,
+        size_bound=_SIZE_BOUND.value,
+        memory_bound=_MEMORY_BOUND.value,
+        prefer=_PREFER.value,
+        stage_starts=_search_run.stage_starts_of(
+            _STAGES.value, _ALGORITHM.value, _TRIALS.value
+        ),
         algorithm=_ALGORITHM.value,
         population=_POPULATION.value,
         stop=search.StopRule(

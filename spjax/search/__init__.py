@@ -28,7 +28,14 @@ from spjax.search.readings import further_sparsities, key_of, name_of, spread
 from spjax.search.run_file import RUN_FILE, read_run_file
 from spjax.search.runner import TrialEvent, run
 from spjax.search.scalarise import chebyshev, random_weights, soft_bounds
-from spjax.search.settings import ALGORITHMS, MEMORY_MODELS, SIZE_MODELS, Settings
+from spjax.search.settings import (
+    ALGORITHMS,
+    MEMORY_MODELS,
+    PREFERENCES,
+    SIZE_MODELS,
+    Settings,
+)
+from spjax.search.stages import starts as stage_starts
 from spjax.search.static_cost import static_cost
 from spjax.search.study import Study, Trial, create, exists, load, read_records
 from spjax.search.trial import (
@@ -45,6 +52,7 @@ from spjax.search.workers import Event, WorkerPool
 __all__ = [
     "ALGORITHMS",
     "MEMORY_MODELS",
+    "PREFERENCES",
     "RUN_FILE",
     "SIZE_MODELS",
     "Event",
@@ -89,6 +97,7 @@ __all__ = [
     "run_trial",
     "soft_bounds",
     "spread",
+    "stage_starts",
     "start_worker",
     "static_cost",
     "stop_table",

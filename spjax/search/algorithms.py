@@ -1,6 +1,7 @@
 """The search algorithms by name, all with one signature.
 
 ``morphs``            SpArSe's, improved: see `spjax.search.proposals`. The default.
+``sparse``            SpArSe's as it was published: see `spjax.search.sparse`.
 ``random``            see `spjax.search.baselines`
 ``ageing_evolution``  the same
 ``nsga2``             the same
@@ -14,10 +15,12 @@ from spjax.search.baselines import ageing_evolution, nsga2, random_search
 from spjax.search.observation import Observation, Proposal
 from spjax.search.proposals import propose
 from spjax.search.settings import Settings
+from spjax.search.sparse import sparse
 
 Algorithm = Callable[[Settings, Sequence[Observation], int], Proposal]
 _BY_NAME: dict[str, Algorithm] = {
     "morphs": propose,
+    "sparse": sparse,
     "random": random_search,
     "ageing_evolution": ageing_evolution,
     "nsga2": nsga2,

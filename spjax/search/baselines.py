@@ -22,8 +22,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from spjax import genomes
-from spjax.genomes import Genome, GenomeError
-from spjax.search import scalarise
+from spjax.genomes import Genome
+from spjax.search import candidates, scalarise
 from spjax.search.drawing import cost_of, draw_feasible, fits
 from spjax.search.observation import (
     Observation,
@@ -89,7 +89,7 @@ def nsga2(
     first, second = winner(), winner()
 
     def child() -> tuple[Genome, str]:
-        crossed = _cross(rng, settings, first.genome, second.genome)
+        crossed = candidates.cross(rng, settings, first.genome, second.genome)
         genome, edit = genomes.morph(
             rng, crossed or first.genome, settings.input_shape, settings.bounds
         )
@@ -124,18 +124,3 @@ def _by_rank_and_crowding(values: np.ndarray) -> list[int]:
         distance = crowding.do(values[front])
         order += [int(i) for i in front[np.argsort(-distance, kind="stable")]]
     return order
-
-
-def _cross(
-    rng: np.random.Generator, settings: Settings, first: Genome, second: Genome
-) -> Genome | None:
-    """Takes every gene from either parent; None if that is no network for the image."""
-    flat = [genomes.to_flat(g, settings.bounds) for g in (first, second)]
-    mixed = {name: flat[rng.integers(2)][name] for name in flat[0]}
-    try:
-        genome = genomes.canonical(genomes.from_flat(mixed))
-        genomes.validate(genome, settings.input_shape)
-        genomes.check_within(genome, settings.bounds)
-    except GenomeError:
-        return None
-    return genome

@@ -64,7 +64,9 @@ def _mean_below(x: float, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray
     z = (np.log(max(x, 1e-300)) - mean) / deviation
     inside = special.ndtr(z - deviation)
     # The mean is held to what a float can be where none of it counts.
-    return x * special.ndtr(z) - np.exp(np.minimum(mean + deviation**2 / 2, 50)) * inside
+    return (
+        x * special.ndtr(z) - np.exp(np.minimum(mean + deviation**2 / 2, 50)) * inside
+    )
 
 
 def _free_area(points: np.ndarray, corners: np.ndarray) -> np.ndarray:

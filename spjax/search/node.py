@@ -123,12 +123,14 @@ def observations(
             values = {n: v for n, v in values.items() if n in needed}
         if status in ("completed", "stopped") and not needed <= set(values):
             status = "failed"  # Without its figures it teaches nothing else.
+        readings = trial.run_metadata.get("extra", {}).get("readings") or ()
         seen.append(
             Observation(
                 index,
                 genomes.from_flat(trial.arm.parameters),
                 status,
                 values if status in ("completed", "stopped") else {},
+                tuple(r for r in readings if status == "completed" and names <= set(r)),
             )
         )
     return seen

@@ -1,49 +1,57 @@
-"""What to train next: random genomes first, then morphs of good ones.
+"""What to train next, the default: the morph that the front would gain most by.
 
-After SpArSe (Fedorov et al., NeurIPS 2019). A proposal draws the weights of a random
-Chebyshev scalarisation, makes morphs of genomes that are good under it or stand on the
-front, draws one function of the error from its Gaussian process (Thompson sampling)
-and takes the morph with the smallest scalarised value
+After SpArSe (Fedorov et al., NeurIPS 2019): candidates are morphs of references, with
+their weights, or new; a Gaussian process on a conditional kernel models the error; the
+stages are SpArSe's (see `stages`), if they are asked for. Otherwise than there,
 
-    g = max(lambda_1 error, lambda_2 size, lambda_3 memory).
+* size (as the sparsity gene implies it) and working memory are known for an untrained
+  genome, and enter exactly; only the error is modelled;
+* a candidate's worth is the expected growth of the hypervolume within the soft bounds
+  (see `improvement`, `preference`), which weighs all of the front at once, in place of
+  one random scalarisation of a random sample. Readings count as points of the front;
+* candidates are also crossings of two references, and edits of the best candidates of
+  a first round.
 
-The weights aim inside soft bounds: the user's or four times the best error so far, and
-the limits, or what the front within that error reaches if that is less.
-
-Only the error is modelled: size (as the sparsity gene implies it) and working memory
-are known for an untrained genome and enter exactly. A genome that breaks a limit, or
-was proposed before, is never proposed.
-
-A proposal depends on the seed, its own index and the trials so far, on nothing else: a
-search that was interrupted goes on as if it had not been.
+Trials under way count as if they had ended as the model expects: proposals for several
+workers keep apart. A genome that breaks a limit, or was proposed before, is never
+proposed. A proposal depends on the seed, its own index and the trials so far, on
+nothing else: a search that was interrupted goes on as if it had not been.
 """
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
 
-from spjax import genomes
 from spjax.genomes import Genome
-from spjax.search import pareto, scalarise, surrogates
-from spjax.search.drawing import cost_of, draw_feasible, fits
+from spjax.search import (
+    candidates,
+    error_model,
+    improvement,
+    preference,
+    scalarise,
+    stages,
+    surrogates,
+)
+from spjax.search.candidates import Candidate
+from spjax.search.drawing import cost_of, draw_feasible
+from spjax.search.error_model import ErrorModel
 from spjax.search.observation import (
     Observation,
     Proposal,
+    all_points,
     feasible,
     objective_values,
 )
 from spjax.search.settings import Settings
 
-_FEWEST_TO_MODEL = 3
 _REFERENCES = 8
 _NEW_IN_POOL = 0.1
+_CROSSED_IN_POOL = 0.1
+_FIRST_ROUND = 0.6
+_LEADERS = 8
 _LARGEST_OF = 16
-_ATTEMPTS_PER_CANDIDATE = 4
-# Networks with several times the best error are tiny, and of no use: without a bound
-# the search would spend itself on them, for they too stand on the front.
-_ERROR_FACTOR = 4.0
-_LEAST_ERROR = 0.005
+# References with more than half the error of guessing lead nowhere.
+_USEFUL = 0.5
 
 
 def propose(
@@ -67,29 +75,34 @@ def propose(
     good = feasible(settings, observations)
     if index < settings.initial_trials:
         return Proposal(_first_genome(rng, settings, taken, index), None, "random")
-    if not good or rng.random() < settings.random_share:
+    model = error_model.fit(settings, observations)
+    if not good or model is None or rng.random() < settings.random_share:
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
-    values = objective_values(settings, good)
-    wanted = _wanted(settings, values)
-    bounds = scalarise.soft_bounds(values[wanted], settings.objective_limits())
-    bounds[0] = _error_bound(settings, values)
-    weights = scalarise.random_weights(rng, bounds)
-    best = np.argsort(scalarise.chebyshev(values, weights), kind="stable")
-    parents = [[good[i] for i in best[:_REFERENCES]], [good[i] for i in wanted]]
-    pool = _pool(rng, settings, parents, taken)
+    bounds = preference.soft_bounds(settings, objective_values(settings, good))
+    front = _front(settings, observations, model)
+    stage = stages.stage_of(settings, index)
+    groups = _references(rng, settings, stage, good, bounds)
+
+    def draw() -> Proposal | None:
+        return _candidate(rng, settings, stage, groups)
+
+    first = max(1, round(_FIRST_ROUND * settings.candidates))
+    pool = candidates.draw_pool(settings, draw, taken, first)
     if not pool:
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
-    candidates = np.stack(
-        [
-            _sampled_errors(rng, settings, observations, pool),
-            *(
-                np.array([cost[name] for _, cost in pool])
-                for name in settings.objectives[1:]
-            ),
-        ],
-        axis=1,
-    )
-    return pool[int(np.argmin(scalarise.chebyshev(candidates, weights)))][0]
+    worth = _worth(settings, model, pool, front, bounds)
+    leaders = [pool[i].proposal for i in np.argsort(-worth, kind="stable")[:_LEADERS]]
+
+    def refine() -> Proposal | None:
+        origin = leaders[rng.integers(len(leaders))]
+        return candidates.morph_of(rng, settings, origin, stages.edits_of(stage))
+
+    known = taken | {candidate.proposal.genome for candidate in pool}
+    more = candidates.draw_pool(settings, refine, known, settings.candidates - first)
+    if more:
+        pool = pool + more
+        worth = np.append(worth, _worth(settings, model, more, front, bounds))
+    return pool[int(np.argmax(worth))].proposal
 
 
 def _first_genome(
@@ -105,87 +118,78 @@ def _first_genome(
     return max(drawn, key=lambda genome: cost_of(genome, settings)["macs"])
 
 
-def _error_bound(settings: Settings, values: np.ndarray) -> float:
-    """The soft bound on the error: the user's, or a multiple of the best so far."""
-    if settings.error_bound is not None:
-        return settings.error_bound
-    best = max(float(values[:, 0].min()), _LEAST_ERROR)
-    return min(_ERROR_FACTOR * best, settings.chance_error)
+def _front(
+    settings: Settings, observations: Sequence[Observation], model: ErrorModel
+) -> np.ndarray:
+    """All points so far, [n, 3], those expected of the trials under way included."""
+    running = [o.genome for o in observations if o.status == "running"]
+    costs = [cost_of(genome, settings) for genome in running]
+    expected = [
+        [error, *(cost[name] for name in settings.objectives[1:])]
+        for error, cost in zip(model.believed, costs, strict=True)
+    ]
+    points = all_points(settings, observations)
+    return np.vstack([points, np.reshape(expected, (-1, 3))])
 
 
-def _wanted(settings: Settings, values: np.ndarray) -> np.ndarray:
-    """Indices of the front's points within the soft bound on the error."""
-    front = np.flatnonzero(pareto.non_dominated(values))
-    within = values[front, 0] <= _error_bound(settings, values)
-    return front[within] if within.any() else front
-
-
-def _pool(
+def _references(
     rng: np.random.Generator,
     settings: Settings,
-    parents: Sequence[Sequence[Observation]],
-    taken: set[Genome],
-) -> list[tuple[Proposal, dict[str, int]]]:
-    """New genomes within the limits, each with what it costs."""
-    pool, seen = [], set(taken)
-    for _ in range(_ATTEMPTS_PER_CANDIDATE * settings.candidates):
-        if len(pool) == settings.candidates:
-            break
-        proposal = _candidate(rng, settings, parents)
-        if proposal.genome in seen:
-            continue
-        seen.add(proposal.genome)
-        cost = cost_of(proposal.genome, settings)
-        if fits(cost, settings.limit_of):
-            pool.append((proposal, cost))
-    return pool
+    stage: int,
+    good: Sequence[Observation],
+    bounds: np.ndarray,
+) -> list[list[Observation]]:
+    """Groups of references: the front's, and good ones under random weights."""
+    front = stages.references_of(3, settings, good)
+    error = settings.objectives[0]
+    most = _USEFUL * settings.chance_error
+    front = [o for o in front if o.figures[error] <= most] or front
+    if stage == 3:
+        return [front]
+    weights = scalarise.random_weights(rng, bounds)
+    values = scalarise.chebyshev(objective_values(settings, good), weights)
+    return [front, [good[i] for i in np.argsort(values, kind="stable")[:_REFERENCES]]]
 
 
 def _candidate(
     rng: np.random.Generator,
     settings: Settings,
-    parents: Sequence[Sequence[Observation]],
-) -> Proposal:
-    shape, bounds = settings.input_shape, settings.bounds
-    if rng.random() < _NEW_IN_POOL:
-        return Proposal(genomes.random_genome(rng, shape, bounds), None, "random")
-    group = parents[rng.integers(len(parents))]
-    parent = group[rng.integers(len(group))]
-    genome, edits = parent.genome, []
-    # One edit in half of all cases, two in a quarter, and so on.
-    for _ in range(rng.geometric(0.5)):
-        genome, edit = genomes.morph(rng, genome, shape, bounds)
-        edits.append(edit)
-    return Proposal(genome, parent.index, "+".join(edits))
+    stage: int,
+    groups: Sequence[Sequence[Observation]],
+) -> Proposal | None:
+    def reference() -> Observation:
+        group = groups[rng.integers(len(groups))]
+        return group[rng.integers(len(group))]
+
+    kind = rng.random()
+    first = reference()
+    origin = candidates.of_trial(first)
+    if stage != 2:
+        if kind < _NEW_IN_POOL:
+            return candidates.new_draw(rng, settings)
+        if kind < _NEW_IN_POOL + _CROSSED_IN_POOL:
+            second = reference()
+            crossed = candidates.cross(rng, settings, first.genome, second.genome)
+            if crossed is None:
+                return None
+            origin = Proposal(crossed, first.index, "cross")
+            if rng.random() < 0.5:
+                return origin
+    return candidates.morph_of(rng, settings, origin, stages.edits_of(stage))
 
 
-def _sampled_errors(
-    rng: np.random.Generator,
+def _worth(
     settings: Settings,
-    observations: Sequence[Observation],
-    pool: Sequence[tuple[Proposal, dict[str, int]]],
+    model: ErrorModel,
+    pool: Sequence[Candidate],
+    front: np.ndarray,
+    bounds: np.ndarray,
 ) -> np.ndarray:
-    """One draw of the candidates' validation errors."""
-    ended = [o for o in observations if o.status in ("completed", "failed")]
-    errors = [o.figures.get(settings.objectives[0]) for o in ended]
-    # A failed training is no news about size, but it is about error.
-    errors = [settings.chance_error if e is None else e for e in errors]
-    if len(ended) < _FEWEST_TO_MODEL:
-        return rng.permutation(len(pool)) / len(pool)
-    model = surrogates.fit(
-        np.stack([_seen_inputs(o.genome, settings) for o in ended]),
-        surrogates.from_error(np.array(errors)),
-        traits=len(surrogates.TRAITS),
+    """The expected growth of the hypervolume by each candidate."""
+    inputs = [error_model.inputs_of(c.proposal.genome, c.cost, settings) for c in pool]
+    mean, covariance = surrogates.predict(model.process, np.stack(inputs))
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-10))
+    costs = [[c.cost[name] for name in settings.objectives[1:]] for c in pool]
+    return improvement.expected_improvement(
+        front, bounds, np.array(costs), mean, deviation
     )
-    inputs = [_inputs(p.genome, cost, settings) for p, cost in pool]
-    return surrogates.to_error(surrogates.thompson(model, np.stack(inputs), rng)[0])
-
-
-def _inputs(genome: Genome, cost: dict[str, int], settings: Settings) -> np.ndarray:
-    arc = genomes.embedding(genome, settings.bounds)
-    return np.concatenate([arc, surrogates.log_traits(cost)])
-
-
-@functools.lru_cache(maxsize=4096)
-def _seen_inputs(genome: Genome, settings: Settings) -> np.ndarray:
-    return _inputs(genome, cost_of(genome, settings), settings)

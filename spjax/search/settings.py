@@ -16,7 +16,16 @@ MEMORY_MODELS = (
     "live_bytes",
     "best_order",
 )
-ALGORITHMS = ("morphs", "random", "ageing_evolution", "nsga2", "qlognehvi")
+ALGORITHMS = (
+    "morphs",
+    "sparse",
+    "random",
+    "ageing_evolution",
+    "nsga2",
+    "qlognehvi",
+)
+# The first three in the order of the objectives.
+PREFERENCES = ("error", "size", "memory", "balanced")
 SIZE_MODELS = ("nonzero", "dense", "encoded")
 ERROR = "validation_error"
 _SIZES = tuple(f"model_size_{name}" for name in SIZE_MODELS)
@@ -40,12 +49,18 @@ class Settings:
       bytes_per_element: bytes of one activation or weight on the target.
       algorithm: what proposes the trials, one of `ALGORITHMS`.
       population: size of the population of ``ageing_evolution`` and ``nsga2``.
+      prefer: the part of the front that matters, one of `PREFERENCES`; see
+        `preference`.
+      size_bound: soft bound on the model size, in bytes, or None.
+      memory_bound: the same on the working memory.
+      stage_starts: first trials of SpArSe's stages 2 and 3 (see `stages`); None for
+        stage 1 throughout.
       seed: nonnegative; proposals depend on it, their index and the trials before.
       initial_trials: number of random genomes at the start.
       random_share: share of random genomes among the later proposals, in [0, 1].
-      candidates: morphs that each later proposal chooses from.
+      candidates: genomes that each later proposal chooses from.
       error_bound: soft bound on the validation error: the search aims at errors below
-        it; None for a multiple of the best so far.
+        it; None to let ``prefer`` say.
       bounds: the genomes that may be visited.
     """
 
@@ -56,13 +71,17 @@ class Settings:
     bytes_per_element: int = 1
     seed: int = 0
     initial_trials: int = 10
-    random_share: float = 0.1
-    candidates: int = 256
+    random_share: float = 0.0
+    candidates: int = 192
     error_bound: float | None = None
     bounds: Bounds = Bounds()
     algorithm: str = "morphs"
     population: int = 20
     size_model: str = "nonzero"
+    prefer: str = "balanced"
+    size_bound: float | None = None
+    memory_bound: float | None = None
+    stage_starts: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.memory_model not in MEMORY_MODELS:
@@ -79,6 +98,23 @@ class Settings:
             raise SearchError(
                 f"algorithm = {self.algorithm!r} is unknown: use one of "
                 f"{', '.join(ALGORITHMS)}"
+            )
+        if self.prefer not in PREFERENCES:
+            raise SearchError(
+                f"prefer = {self.prefer!r} is unknown: use one of "
+                f"{', '.join(PREFERENCES)}"
+            )
+        for name in ("size_bound", "memory_bound"):
+            bound = getattr(self, name)
+            if bound is not None and not 0 < bound < np.inf:
+                raise SearchError(f"{name} = {bound} must be above 0, in bytes")
+        stages = self.stage_starts
+        if stages is not None and not (
+            len(stages) == 2 and 0 <= stages[0] <= stages[1]
+        ):
+            raise SearchError(
+                f"stage_starts = {stages} must be two trial numbers, the second not "
+                "below the first"
             )
         for name, limit in self.limits:
             if name not in KNOWN_BEFORE_TRAINING:
@@ -116,6 +152,11 @@ class Settings:
     def limit_of(self) -> dict[str, int]:
         """The limits by figure."""
         return dict(self.limits)
+
+    @property
+    def soft_bounds(self) -> tuple[float | None, float | None, float | None]:
+        """The user's soft bounds on the objectives, None where there is none."""
+        return self.error_bound, self.size_bound, self.memory_bound
 
     def objective_limits(self) -> np.ndarray:
         """[3] limits on the objectives, ``inf`` where there is none."""

@@ -7,25 +7,21 @@ of the Lost Architecture", 2014). The kernel is a Matern-5/2 of
 
     r^2 = sum_d |e_d - e'_d|^2 / l_d^2,
 
-one length scale per column, shared by its two coordinates. To it a plain Matern-5/2 is
-added, on a few traits of the network as a whole: the logarithms of its size, memory
-and operations. That errors fall as networks grow is then learnt from few trials, which
-the hundred genes by themselves do not show. The length scales' prior
-grows with the root of the number of columns (Hvarfner, Hellsten and Nardi, "Vanilla
-Bayesian Optimization Performs Great in High Dimensions", ICML 2024), and all
+one length scale per column, shared by its two coordinates. To it a plain Matern-5/2
+may be added, on the traits of the network as a whole (see `traits`). The length scales'
+prior grows with the root of the number of columns (Hvarfner, Hellsten and Nardi,
+"Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024), and all
 hyperparameters take their most probable value.
 
 Torch is loaded on first use: worker processes never need it.
 """
 
+import copy
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-TRAITS = ("macs", "model_size_nonzero", "model_size_dense", "input_output")
-_TRAIT_SCALE = 0.375
 _ERROR_FLOOR = 1e-3
 _JITTER = 1e-6
 
@@ -77,6 +73,36 @@ def fit(
     return model
 
 
+def refit(model: Any, inputs: np.ndarray, values: np.ndarray) -> Any:
+    """The same process, with the same hyperparameters, given other observations.
+
+    Args:
+      model: from `fit`; not changed.
+      inputs: [n, 2 d + traits], in place of those that the model was fitted to.
+      values: [n].
+
+    Returns:
+      A model as `fit` gives it; it takes a few milliseconds.
+    """
+    import torch
+    from botorch.models import SingleTaskGP
+
+    parts = copy.deepcopy((model.covar_module, model.likelihood, model.mean_module))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Standardised as the first values were: the hyperparameters belong to that.
+        scale = copy.deepcopy(model.outcome_transform).eval()
+        other = SingleTaskGP(
+            torch.as_tensor(np.asarray(inputs, np.float64)),
+            torch.as_tensor(np.asarray(values, np.float64))[:, None],
+            likelihood=parts[1],
+            covar_module=parts[0],
+            mean_module=parts[2],
+            outcome_transform=scale,
+        )
+    return other.eval()
+
+
 def predict(model: Any, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The posterior of the noise-free function.
 
@@ -125,11 +151,6 @@ def thompson(
         jitter *= 10
     noise = torch.as_tensor(rng.standard_normal((count, len(mean))))
     return mean + (noise @ factor.T).numpy()
-
-
-def log_traits(cost: Mapping[str, float]) -> np.ndarray:
-    """The traits of a network that enter the kernel: [4], about 1 a factor of 6."""
-    return _TRAIT_SCALE * np.log2([max(cost[name], 1) for name in TRAITS])
 
 
 def from_error(error: np.ndarray) -> np.ndarray:

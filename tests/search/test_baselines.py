@@ -6,7 +6,8 @@ import pytest
 from spjax import genomes
 from spjax.search import pareto
 from spjax.search.algorithms import algorithm
-from spjax.search.baselines import _by_rank_and_crowding, _cross
+from spjax.search.baselines import _by_rank_and_crowding
+from spjax.search.candidates import cross
 from spjax.search.drawing import cost_of, fits
 from spjax.search.errors import SearchError
 from spjax.search.observation import Observation
@@ -107,7 +108,7 @@ def test_crossed_genomes_take_every_gene_from_either_parent():
     crossed = 0
     for _ in range(30):
         pair = [genomes.random_genome(rng, shape, bounds) for _ in range(2)]
-        child = _cross(rng, _SETTINGS, *pair)
+        child = cross(rng, _SETTINGS, *pair)
         if child is None:
             continue
         crossed += 1

@@ -60,7 +60,7 @@ def test_random_genomes_come_first_then_morphs_of_earlier_trials(searched):
     assert len(morphs) > 12
     for index, proposal in morphs:
         assert proposal.parent < index
-        assert set(proposal.edit.split("+")) <= set(genomes.MORPHS)
+        assert set(proposal.edit.split("+")) <= {*genomes.MORPHS, "cross"}
 
 
 def test_one_edit_of_the_training_genes_leaves_the_architecture_alone(searched):

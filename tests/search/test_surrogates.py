@@ -87,11 +87,6 @@ def test_a_trend_in_the_traits_is_learnt_from_few_trials(data):
     assert np.corrcoef(found, truth[20:])[0, 1] > 0.95
 
 
-def test_log_traits_are_logarithms_of_the_costs():
-    cost = dict.fromkeys(surrogates.TRAITS, 256) | {"macs": 0}
-    np.testing.assert_allclose(surrogates.log_traits(cost), [0, 3, 3, 3])
-
-
 def test_the_posterior_ranks_what_it_has_not_seen(data, model):
     inputs, truth, _ = data
     mean, covariance = surrogates.predict(model, inputs[100:])

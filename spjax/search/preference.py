@@ -1,0 +1,48 @@
+"""Which part of the front the search aims at: the soft bounds.
+
+The soft bounds b are the corner of the box (error, size, memory) in which the search
+wants points: reference of the hypervolume for the default algorithm, range of the
+random weights (1 / lambda_k ~ U[0, b_k]) for the scalarising ones.
+
+The user's own bounds come first. Otherwise, ``balanced`` takes the error of guessing
+and the board's limits. ``error``, ``size`` and ``memory`` draw the bound of that one
+objective in, to a multiple of the least value so far: what is far from the best there
+then counts for nothing, however good it is otherwise.
+"""
+
+import numpy as np
+
+from spjax.search import scalarise
+from spjax.search.settings import PREFERENCES, Settings
+
+_FACTOR = 4.0
+_LEAST_ERROR = 0.005
+# The smallest networks of all only guess: they say nothing of what can be had.
+_USEFUL = 0.5
+
+
+def soft_bounds(settings: Settings, values: np.ndarray) -> np.ndarray:
+    """The corner of the box that the search aims at.
+
+    Args:
+      settings: the search.
+      values: [n, 3] objective values of the trials so far; n may be 0.
+
+    Returns:
+      [3] positive, none beyond the limits.
+    """
+    values = np.asarray(values, np.float64).reshape(-1, 3)
+    limits = settings.objective_limits()
+    limits[0] = settings.chance_error
+    corner = scalarise.soft_bounds(values, limits)
+    corner = np.where(np.isfinite(limits), limits, corner)
+    bounds = corner.copy()
+    useful = values[values[:, 0] <= _USEFUL * settings.chance_error]
+    if settings.prefer != "balanced" and len(useful):
+        k = PREFERENCES.index(settings.prefer)
+        least = max(useful[:, k].min(), _LEAST_ERROR if k == 0 else 1.0)
+        bounds[k] = min(_FACTOR * least, corner[k])
+    for k, bound in enumerate(settings.soft_bounds):
+        if bound is not None:
+            bounds[k] = min(bound, corner[k])
+    return bounds
