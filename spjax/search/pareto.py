@@ -162,15 +162,23 @@ def _volume(points: np.ndarray, reference: np.ndarray) -> float:
         return 0.0
     if len(reference) == 1:
         return float(reference[0] - points.min())
+    if len(reference) == 2:
+        return _area(points, reference)
     points = points[np.argsort(points[:, -1], kind="stable")]
     levels = np.append(points[:, -1], reference[-1])
     total = 0.0
     for i, height in enumerate(np.diff(levels), start=1):
         if height > 0:
-            section = points[:i, :-1]
-            section = section[non_dominated(section)]
-            total += float(height) * _volume(section, reference[:-1])
+            total += float(height) * _volume(points[:i, :-1], reference[:-1])
     return total
+
+
+def _area(points: np.ndarray, reference: np.ndarray) -> float:
+    """The slabs of two objectives at once: rectangles under the lowest so far."""
+    across, up = points[np.argsort(points[:, 0], kind="stable")].T
+    lowest = np.minimum.accumulate(up)
+    before = np.concatenate([reference[1:], lowest[:-1]])
+    return float((reference[0] - across) @ (before - lowest))
 
 
 def _is_number(value: Any) -> bool:

@@ -45,9 +45,12 @@ def hypervolumes(rows: Sequence[Mapping[str, Any]], settings: Settings) -> list[
     for row in rows:
         if row["status"] == "completed":
             point = np.array([[row[name] for name in settings.objectives]], float)
-            front = np.vstack([front, point / reference])
-            front = front[pareto.non_dominated(front)]
-            volume = pareto.hypervolume(front, np.ones(3))
+            point = point / reference
+            # What the front dominates adds nothing; most trials are of that kind.
+            if not (front <= point).all(axis=1).any():
+                front = np.vstack([front, point])
+                front = front[pareto.non_dominated(front)]
+                volume = pareto.hypervolume(front, np.ones(3))
         result.append(volume)
     return result
 
