@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from experiments import (
     _source,
     _tools,
 )
-from spjax import deploy, report
+from spjax import deploy, report, search
 from spjax.deploy import emit
 
 _MARK = "measured.json"
@@ -64,7 +64,7 @@ def deploy_pick(options: Options) -> pathlib.Path:
       BrokenPromise: if the firmware is not what was promised; nothing is written.
     """
     board = _board(options)
-    found = _found(options)
+    found = _found(options, board)
     out = pathlib.Path(options.out or found.run_dir / "firmware" / options.board)
     _check_out(out)
     _tools.provide(board, options.install_tools)
@@ -77,7 +77,9 @@ def deploy_pick(options: Options) -> pathlib.Path:
     return out
 
 
-def _found(options: Options) -> _picked.Picked | _quantised_folder.QuantisedFolder:
+def _found(
+    options: Options, board: deploy.Board
+) -> _picked.Picked | _quantised_folder.QuantisedFolder:
     if (options.run_dir is None) == (options.quantised is None):
         raise _cli.UsageError(
             "give either --run_dir=DIR, a run's folder, or --quantised=DIR, one of "
@@ -85,7 +87,31 @@ def _found(options: Options) -> _picked.Picked | _quantised_folder.QuantisedFold
         )
     if options.quantised is not None:
         return _quantised_folder.read_quantised(options.quantised)
-    return _picked.read_pick(options.run_dir, options.pick)
+    return _picked.read_pick(options.run_dir, options.pick, _fits(board, options))
+
+
+def _fits(
+    board: deploy.Board, options: Options
+) -> Callable[[_picked.Picked], str | None]:
+    """How a network fits a board by its plan, or None."""
+
+    def fits(picked: _picked.Picked) -> str | None:
+        facts = picked.dataset
+        shape, classes = tuple(facts["input_shape"]), len(facts["class_names"])
+        program = search.program_of(picked.genome, picked.variables, shape, classes)
+        try:
+            name, plan = _firmware.choose_plan(program, board, options.schedule)
+        except _cli.UsageError:
+            return None
+        size = deploy.encoded_size(program)
+        if size > board.flash_bytes:
+            return None
+        return (
+            f"the schedule {name} takes {plan.planned_arena:,} bytes of planned_arena, "
+            f"its weights {size:,} bytes of model_size_encoded"
+        )
+
+    return fits
 
 
 def _board(options: Options) -> deploy.Board:

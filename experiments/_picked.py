@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 from spjax import data, genomes, networks, report, search
@@ -39,12 +40,17 @@ class Picked:
     flags: dict[str, Any]
 
 
-def read_pick(run_dir: str, pick: str) -> Picked:
+def read_pick(
+    run_dir: str, pick: str, fits: Callable[[Picked], str | None] | None = None
+) -> Picked:
     """Reads a trial's network.
 
     Args:
       run_dir: the value of --run_dir.
       pick: ``best``, or a trial's number, or that of a further reading, ``7-2``.
+      fits: says how a network fits the board after all, or None if it does not. If
+        the run has no best network, because none met its limits, ``best`` is the one
+        of the front with the lowest validation error that fits so; this is printed.
 
     Raises:
       PickError: if there is no such run or trial, or no trial fits its board.
@@ -61,7 +67,9 @@ def read_pick(run_dir: str, pick: str) -> Picked:
         header, point = best["header"], best["point"]
         kept = {name: header["flags"][name] for name in _DATA_FLAGS}
         dataset = dict(header["dataset"])
-        index, reading = _key(run_dir, pick, point, best.get("reason"))
+        if pick == "best" and point is None:
+            return _fitting(run_dir, best.get("reason"), fits)
+        index, reading = _key(pick, point)
     except (KeyError, TypeError) as error:
         raise PickError(
             f"--run_dir={run_dir}: its best.json is damaged ({error!r}): write it "
@@ -96,15 +104,28 @@ def read_front(run_dir: str) -> list[Picked]:
     return [read_pick(run_dir, report.label_of(point)) for point in points]
 
 
-def _key(
-    run_dir: str, pick: str, point: dict | None, reason: str | None
-) -> tuple[int, int]:
-    if pick == "best":
-        if point is None:
-            raise PickError(
-                f"--run_dir={run_dir} has no best network ({reason}); name a trial, "
-                "--pick=NUMBER"
+def _fitting(
+    run_dir: str, reason: str | None, fits: Callable[[Picked], str | None] | None
+) -> Picked:
+    front = read_front(run_dir) if fits else []
+    for picked in sorted(front, key=lambda one: one.figures["validation_error"]):
+        how = fits(picked)
+        if how is not None:
+            print(
+                f"--pick=best: the run has none ({reason}); trial "
+                f"{search.name_of(picked.index, picked.reading)} of its front has the "
+                f"lowest validation error of those that fit after all: {how}."
             )
+            return picked
+    after_all = f", and none of the {len(front)} of its front fits after all"
+    raise PickError(
+        f"--run_dir={run_dir} has no best network ({reason})"
+        f"{after_all if front else ''}; name a trial, --pick=NUMBER, or another board"
+    )
+
+
+def _key(pick: str, point: dict) -> tuple[int, int]:
+    if pick == "best":
         return int(point["index"]), int(point.get("reading") or 0)
     if not re.fullmatch(r"\d+(-\d+)?", pick):
         raise PickError(f"--pick={pick}: give `best` or a trial's number")

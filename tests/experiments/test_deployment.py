@@ -116,6 +116,39 @@ def test_a_network_beyond_the_boards_limits(run_dir, tmp_path):  # noqa: F811
     assert "the board has 1000 of flash" in message
 
 
+def test_a_pick_that_fits_by_its_streamed_plan_only(run_dir, tmp_path, capsys):  # noqa: F811
+    """The search counts whole maps: of a board that is too small for them, no pick."""
+    deployed_run.need("uno")
+    picked = _picked.read_pick(str(run_dir), "best")
+    plans = _firmware.plans(
+        search.program_of(picked.genome, picked.variables, (8, 8, 1), 3)
+    )
+    arenas = {name: plan.planned_arena for name, plan in plans.items()}
+    stack = deploy_room.get_target(deploy_room.get_board("uno")).stack_bytes
+    least = min(arenas.values())
+    assert least < arenas["whole"]
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    best = json.loads((run / "best.json").read_text())
+    best |= {"point": None, "reason": "no trial on the front meets the limits of uno"}
+    (run / "best.json").write_text(json.dumps(best))
+    values = {"run_dir": str(run), "board": "uno", "images": 2}
+    out = tmp_path / "out"
+    _main(**values, out=str(out), ram_bytes=stack + least)
+    said = capsys.readouterr().out
+    assert "the run has none (no trial on the front meets the limits of uno)" in said
+    assert "trial 0007 of its front" in said
+    assert f"takes {least:,} bytes of planned_arena" in said
+    measured = json.loads((out / "measured.json").read_text())["measured"]
+    assert measured["planned_arena"] == least
+    for limit in ({"ram_bytes": stack + least - 1}, {"flash_bytes": 20}):
+        message = _leaves_nothing(
+            tmp_path, _picked.PickError, **values, out=str(tmp_path / "no"), **limit
+        )
+        assert "none of the 1 of its front fits" in message
+        assert "another board" in message
+
+
 def test_names_that_are_not_there(run_dir, tmp_path):  # noqa: F811
     values = {"run_dir": str(run_dir), "out": str(tmp_path / "f")}
     message = _leaves_nothing(tmp_path, ValueError, **values | {"pick": "12"})

@@ -56,6 +56,42 @@ def test_a_run_in_which_nothing_fits(run_dir, tmp_path):  # noqa: F811
     assert "no best network (no trial fits uno)" in message and "--pick=" in message
 
 
+def _without_pick(run_dir, folder, errors):  # noqa: F811
+    """A run whose front has networks with such validation errors, and no pick."""
+    front = report.read_json(run_dir / "front.json")
+    (point,) = front["points"]
+    front["points"] = []
+    for index, error in errors.items():
+        front["points"].append({**point, "index": index, "validation_error": error})
+        network = run_dir / "trials" / "0007" / "deployed"
+        shutil.copytree(network, folder / "trials" / f"{index:04d}" / "deployed")
+    (folder / "front.json").write_text(json.dumps(front))
+    best = report.read_json(run_dir / "best.json")
+    best |= {"point": None, "reason": "no trial fits uno"}
+    (folder / "best.json").write_text(json.dumps(best))
+
+
+def test_best_may_be_one_that_fits_after_all(run_dir, tmp_path, capsys):  # noqa: F811
+    _without_pick(run_dir, tmp_path, {3: 0.3, 4: 0.1, 5: 0.2, 6: 0.4})
+    asked = []
+
+    def fits(picked):
+        asked.append(picked.index)
+        return f"as {picked.index}" if picked.index in (3, 5) else None
+
+    picked = _picked.read_pick(str(tmp_path), "best", fits)
+    assert picked.index == 5 and asked == [4, 5]
+    assert picked.figures["validation_error"] == 0.2
+    said = capsys.readouterr().out
+    assert "the run has none (no trial fits uno)" in said
+    assert "trial 0005 of its front" in said and "after all: as 5." in said
+    with pytest.raises(_picked.PickError, match="none of the 4 of its front fits"):
+        _picked.read_pick(str(tmp_path), "best", lambda picked: None)
+    # A number that is named is taken as it is.
+    assert _picked.read_pick(str(tmp_path), "4", lambda picked: None).index == 4
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("key", ["header", "point"])
 def test_a_damaged_file_is_named(run_dir, tmp_path, key):  # noqa: F811
     best = report.read_json(run_dir / "best.json")
