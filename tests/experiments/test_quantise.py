@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from spjax import data, deploy, genomes, networks
+from spjax import analysis, data, deploy, genomes, networks
+from spjax.deploy import emit
 from tests.experiments import small
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -81,6 +82,42 @@ def test_it_fine_tunes_prunes_measures_and_stores(tmp_path, network):
     assert (out / "network.tflite").read_bytes() == deploy.to_tflite(quantised)
     assert genomes.from_json((out / "genome.json").read_text()) == _GENOME
     assert figures["flags"]["sparsity"] == 0.5
+
+
+def test_without_epochs_it_goes_as_far_as_the_remedy_says(tmp_path, network):
+    dataset = small.write_npz(tmp_path / "stripes.npz")
+    # Of these floats ternary weights differ on 17 of 30 images.
+    variables = networks.init_variables(_GENOME, (8, 8, 1), 3, 3)
+    networks.save_tree(network / "weights.npz", variables)
+    out = tmp_path / "out"
+    done = run(
+        f"--network={network}",
+        f"--dataset={dataset}",
+        "--precision=ternary",
+        "--tolerance=0",
+        "--remedy=calibration",
+        f"--out={out}",
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((out / "quantised.json").read_text())
+    remedy = figures["remedy"]
+    names = [attempt["name"] for attempt in remedy["attempts"]]
+    assert (
+        names
+        == [
+            "mse",
+            "mse, biases corrected",
+            "minmax",
+            "minmax, biases corrected",
+        ][: len(names)]
+    )
+    assert len(names) > 1 and f"Taken: {remedy['taken']}" in done.stdout
+    taken = next(a for a in remedy["attempts"] if a["name"] == remedy["taken"])
+    assert taken["validation_error"] == pytest.approx(figures["validation_error"])
+    quantised = deploy.load_quantised(out / "quantised.npz")
+    plan = analysis.plan(analysis.whole(quantised.program))
+    model = emit.model(quantised, plan, name="it")
+    assert figures["model_size_encoded"] == model.encoded_bytes
 
 
 def test_mistakes_are_one_line(tmp_path, network):
