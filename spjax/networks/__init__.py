@@ -8,13 +8,14 @@ from spjax.networks.inherit import inherit
 from spjax.networks.init import init_variables, variable_shapes
 from spjax.networks.liveness import dead_channels
 from spjax.networks.lowering import INFERENCE, TRAINING, Lowering
-from spjax.networks.module import Network, build, reduced_channels
+from spjax.networks.module import MOMENTUM, Network, build, reduced_channels
 
 __all__ = [
     "Compacted",
     "FileError",
     "INFERENCE",
     "Lowering",
+    "MOMENTUM",
     "Network",
     "TRAINING",
     "build",

@@ -23,6 +23,7 @@ import numpy as np
 
 from spjax import genomes
 from spjax.networks import module
+from spjax.networks.batch_norm import EPSILON
 from spjax.networks.files import flatten
 
 # Arrays by path, such as ``block0_conv1/norm/scale``.
@@ -246,7 +247,7 @@ def _batch_norm(name: str, v: np.ndarray, params: Flat, stats: Flat) -> np.ndarr
     scale, bias, mean, var = (
         _get(flat, f"{name}/{leaf}").astype(np.float64) for flat, leaf in wanted
     )
-    gain = scale / np.sqrt(var + module._EPSILON)
+    gain = scale / np.sqrt(var + EPSILON)
     return np.where(gain == 0, bias, v * gain + (bias - mean * gain))
 
 

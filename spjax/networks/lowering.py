@@ -62,10 +62,6 @@ class Lowering:
             return vector
         return vector.reshape(-1, *[1] * (3 - self.axes[3]))
 
-    def channel_means(self, x: jax.Array) -> jax.Array:
-        """Returns the means [C] over everything but channels."""
-        return jnp.mean(x, self.axes[:3])
-
 
 def _conv(layout: str, depthwise: bool = False) -> _Conv:
     def conv(x: jax.Array, kernel: jax.Array, stride: int, padding: str) -> jax.Array:

@@ -19,12 +19,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from spjax.genomes.genome import Block, Conv, Genome
+from spjax.networks.batch_norm import EPSILON, batch_norm
 from spjax.networks.lowering import LOWERINGS, Lowering
 
 # The running statistics forget half of the past every 7 steps: a training of a few
 # hundred steps must not be evaluated with the statistics of its first steps.
-_MOMENTUM = 0.9
-_EPSILON = 1e-5
+MOMENTUM = 0.9
 _HE = nn.initializers.he_normal()
 _LECUN = nn.initializers.lecun_normal()
 
@@ -131,16 +131,13 @@ class _BatchNorm(nn.Module):
         var = self.variable("batch_stats", "var", jnp.ones, size)
         if not train:
             # One multiply and one add for each activation.
-            gain = scale * jax.lax.rsqrt(var.value + _EPSILON)
+            gain = scale * jax.lax.rsqrt(var.value + EPSILON)
             return x * ops.spread(gain) + ops.spread(bias - mean.value * gain)
-        batch_mean = ops.channel_means(x)
-        # The two-pass form costs one more reading of x and cannot cancel.
-        batch_var = ops.channel_means(jnp.square(x - ops.spread(batch_mean)))
+        y, batch_mean, batch_var = batch_norm(x, scale, bias, ops.axes[3])
         if not self.is_initializing():
-            mean.value = _MOMENTUM * mean.value + (1 - _MOMENTUM) * batch_mean
-            var.value = _MOMENTUM * var.value + (1 - _MOMENTUM) * batch_var
-        gain = scale * jax.lax.rsqrt(batch_var + _EPSILON)
-        return x * ops.spread(gain) + ops.spread(bias - batch_mean * gain)
+            mean.value = MOMENTUM * mean.value + (1 - MOMENTUM) * batch_mean
+            var.value = MOMENTUM * var.value + (1 - MOMENTUM) * batch_var
+        return y
 
 
 class _ConvLayer(nn.Module):

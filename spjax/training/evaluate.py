@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from spjax import genomes, networks
 from spjax.data import Normalisation, Split
+from spjax.training.compiling import quick_jit
 
 _BATCH = 256
 
@@ -17,7 +17,7 @@ _BATCH = 256
 def _make_forward(genome, num_classes):
     module = networks.build(genome, num_classes, lowering="training")
 
-    @jax.jit
+    @quick_jit
     def forward(variables, images, mean, std):
         x = (images.astype(jnp.float32) - mean) / std
         return module.apply(variables, x, train=False)

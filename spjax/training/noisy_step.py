@@ -27,18 +27,20 @@ import optax
 
 from spjax import genomes, networks
 from spjax.pruning import layers
+from spjax.training.compiling import quick_jit
 from spjax.training.config import TrainConfig
+from spjax.training.losses import loss_and_errors
 from spjax.training.noisy_layers import (
     PRODUCTS,
     mean_params,
     noisy_params,
     removed_share,
 )
+from spjax.training.packed import Packed, layout_of, pack
 from spjax.training.step import (
     Settings,
     TrainState,
-    count_params,
-    init_state,
+    init_optimiser,
     optimiser_of,
 )
 
@@ -125,8 +127,15 @@ def init_noisy_state(variables: dict, kind: str, settings: Settings) -> NoisySta
       The state.
     """
     noisy = noisy_params(variables["params"], kind)
-    state = init_state({**variables, "params": noisy}, settings)
-    return NoisyState(*state, pressure=np.float32(LEAST_PRESSURE))
+    size = layout_of(noisy).length
+    opt_state = init_optimiser(size, settings)._replace(masks=np.ones(size, bool))
+    return NoisyState(
+        params=noisy,
+        batch_stats=jax.tree.map(np.asarray, variables.get("batch_stats", {})),
+        opt_state=opt_state,
+        totals=np.zeros(2, np.float32),
+        pressure=np.float32(LEAST_PRESSURE),
+    )
 
 
 def settle(state: NoisyState) -> TrainState:
@@ -139,18 +148,24 @@ def settle(state: NoisyState) -> TrainState:
       The state of the same network without noise, its step count and the moments of
       its own parameters included; NumPy arrays.
     """
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state.params)
-    plain = jax.tree_util.tree_leaves_with_path(mean_params(state.params))
-    names = {path for path, _ in plain}
-    own = np.concatenate([np.full(np.size(x), path in names) for path, x in leaves])
+    means = mean_params(state.params)
+    names = {path for path, _ in jax.tree_util.tree_leaves_with_path(means)}
+    own = jax.tree_util.tree_map_with_path(
+        lambda path, x: np.full(np.shape(x), path in names), state.params
+    )
+    own = pack(own, fill=False).vector
+    params = pack(means)
+    rest = params.layout.length - params.layout.count
 
     def take(leaf: jax.Array) -> np.ndarray:
         leaf = np.asarray(leaf)
-        return leaf[own] if leaf.shape == own.shape else leaf
+        if leaf.shape != own.shape:
+            return leaf
+        return np.concatenate([leaf[own], np.zeros(rest, leaf.dtype)])
 
     return TrainState(
-        params=jax.tree.map(np.asarray, mean_params(state.params)),
-        batch_stats=jax.tree.map(np.asarray, state.batch_stats),
+        params=params,
+        batch_stats=pack(state.batch_stats),
         opt_state=jax.tree.map(take, state.opt_state),
         totals=np.asarray(state.totals),
     )
@@ -187,9 +202,7 @@ def _make_noisy_step(genome, num_classes, kind):
             mutable=["batch_stats"],
             rngs={"noise": key},
         )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        errors = jnp.sum(jnp.argmax(logits, -1) != labels)
-        nll = jnp.mean(losses)
+        nll, errors = loss_and_errors(logits, labels)
         batch_stats = changed.get("batch_stats", batch_stats)
         return nll + weight * layers.kl(params), (nll, batch_stats, errors)
 
@@ -202,16 +215,18 @@ def _make_noisy_step(genome, num_classes, kind):
         (_, (nll, batch_stats, errors)), grads = grad(
             state.params, state.batch_stats, x, labels, key, weight
         )
-        optimiser = optimiser_of(
-            count_params(state.params), plain._replace(weight_decay=0.0)
+        flat = pack(state.params)
+        optimiser = optimiser_of(len(flat.vector), plain._replace(weight_decay=0.0))
+        updates, opt_state = optimiser.update(
+            pack(grads).vector, state.opt_state, flat.vector
         )
-        updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
-        updates = jax.tree_util.tree_map_with_path(_faster, updates)
-        params = optax.apply_updates(state.params, updates)
+        rates = jax.tree_util.tree_map_with_path(_rate, state.params)
+        new = flat.vector + pack(rates).vector * updates
+        params = Packed(new, flat.layout).tree()
         target = settings.sparsity * jnp.minimum(1.0, count / settings.ramp)
         error = target - removed_share(state.params)
         pressure = state.pressure + _GAIN / settings.ramp * error
-        sums = jnp.stack([nll * len(labels), errors.astype(jnp.float32)])
+        sums = jnp.stack([nll * len(labels), errors])
         return NoisyState(
             params,
             batch_stats,
@@ -220,8 +235,11 @@ def _make_noisy_step(genome, num_classes, kind):
             jnp.clip(pressure, LEAST_PRESSURE, MOST_PRESSURE),
         )
 
-    return jax.jit(step, donate_argnums=0)
+    return quick_jit(step, donate_argnums=0)
 
 
-def _faster(path, update):
-    return _NOISE_RATE * update if path[-1].key.endswith("log_sigma2") else update
+def _rate(path, leaf):
+    """How much faster than a weight each value of a parameter learns."""
+    return jnp.full_like(
+        leaf, _NOISE_RATE if path[-1].key.endswith("log_sigma2") else 1.0
+    )

@@ -54,7 +54,7 @@ def recalibrate(
     for number in range(_STEPS):
         chosen = np.take(order, range(number * size, (number + 1) * size), mode="wrap")
         state = step(state, settings, images[chosen], labels)
-    stats = _arrays(state.batch_stats)
+    stats = _arrays(state.batch_stats.tree())
     return {"params": params, "batch_stats": stats}
 
 

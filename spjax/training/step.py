@@ -8,9 +8,11 @@ warm-up and a cosine to zero (Loshchilov and Hutter 2017)::
 
     lr_t = peak * min(1, (t + 1) / warmup) * (1 + cos(pi * t / steps)) / 2
 
-The optimiser sees all parameters as one vector, and the masks are one vector beside
-it: on a CPU, a program with one update compiles in half the time of one with an update
-per tensor. The masks are computed outside of the step, on the host (``with_masks``).
+On a CPU a step is two programs: the gradients, which each architecture compiles, and
+the optimiser's update of all parameters as one vector, which architectures share
+(``packed``). Compiling takes longer than a short training, and the gradients alone
+compile in half the time of both. On an accelerator a step is one program. The masks are
+computed outside of the step, on the host (``with_masks``).
 """
 
 import dataclasses
@@ -24,7 +26,10 @@ import numpy as np
 import optax
 
 from spjax import genomes, networks, pruning
+from spjax.training.compiling import quick_jit
 from spjax.training.config import TrainConfig
+from spjax.training.losses import loss_and_errors
+from spjax.training.packed import Packed, pack
 from spjax.training.sparsify import dense_masks
 
 
@@ -52,15 +57,16 @@ class TrainState(NamedTuple):
     """What a step changes.
 
     Attributes:
-      params: the network's parameters.
+      params: the network's parameters; ``params.tree()`` gives them by name.
       batch_stats: running statistics of batch norm.
-      opt_state: state of the pruning optimiser; holds masks and the step count.
+      opt_state: state of the pruning optimiser over the vector of parameters; holds
+        masks and the step count.
       totals: float32 [2], sums of loss and of errors over images since the caller
         last set it to zero.
     """
 
-    params: dict
-    batch_stats: dict
+    params: Packed
+    batch_stats: Packed
     opt_state: optax.OptState
     totals: jax.Array
 
@@ -106,20 +112,13 @@ def learning_rate_at(count: jax.Array, settings: Settings) -> jax.Array:
     return settings.learning_rate * rise * fall
 
 
-def optimiser_of(
-    count: int, settings: Settings
-) -> optax.GradientTransformationExtraArgs:
+def optimiser_of(count: int, settings: Settings) -> optax.GradientTransformation:
     """AdamW on one vector, masked; ``count`` is the number of parameters."""
     inner = optax.adamw(
         functools.partial(learning_rate_at, settings=settings),
         weight_decay=settings.weight_decay,
     )
-    return optax.flatten(pruning.fixed(inner, np.ones(count, bool)))
-
-
-def count_params(params: dict) -> int:
-    """Number of parameters."""
-    return sum(int(np.prod(np.shape(leaf))) for leaf in jax.tree.leaves(params))
+    return pruning.fixed(inner, np.ones(count, bool))
 
 
 def init_state(variables: dict, settings: Settings) -> TrainState:
@@ -135,17 +134,30 @@ def init_state(variables: dict, settings: Settings) -> TrainState:
     Returns:
       The state.
     """
-    params = jax.tree.map(np.asarray, variables["params"])
-    shapes = jax.eval_shape(
-        lambda p, s: optimiser_of(count_params(p), s).init(p), params, settings
-    )
+    params = pack(variables["params"])
     state = TrainState(
         params=params,
-        batch_stats=jax.tree.map(np.asarray, variables.get("batch_stats", {})),
-        opt_state=jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes),
+        batch_stats=pack(variables.get("batch_stats", {})),
+        opt_state=init_optimiser(params.layout.length, settings),
         totals=np.zeros(2, np.float32),
     )
-    return with_masks(state, dense_masks(params))
+    return with_masks(state, dense_masks(variables["params"]))
+
+
+def init_optimiser(size: int, settings: Settings) -> optax.OptState:
+    """The state of ``optimiser_of`` before the first step, all zeros, as NumPy arrays.
+
+    Args:
+      size: length of the vector of parameters.
+      settings: the run's settings.
+
+    Returns:
+      The state; its masks are yet to be set.
+    """
+    shapes = jax.eval_shape(
+        lambda s: optimiser_of(size, s).init(jnp.zeros(size)), settings
+    )
+    return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
 
 
 def with_masks(state: TrainState, masks: dict) -> TrainState:
@@ -158,7 +170,7 @@ def with_masks(state: TrainState, masks: dict) -> TrainState:
     Returns:
       The new state.
     """
-    flat = np.concatenate([np.ravel(m) for m in jax.tree.leaves(masks)])
+    flat = pack(masks, fill=True).vector
     return state._replace(opt_state=state.opt_state._replace(masks=flat))
 
 
@@ -180,29 +192,88 @@ def make_step(genome: genomes.Genome, num_classes: int) -> Step:
 
 @functools.lru_cache(maxsize=8)
 def _make_step(genome, num_classes):
-    module = networks.build(genome, num_classes, lowering="training")
-
-    def loss_of(params, batch_stats, x, labels):
-        logits, changed = module.apply(
-            {"params": params, "batch_stats": batch_stats},
-            x,
-            train=True,
-            mutable=["batch_stats"],
+    if jax.default_backend() != "cpu":
+        return jax.jit(
+            step_function(genome, num_classes, "inference"), donate_argnums=0
         )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        errors = jnp.sum(jnp.argmax(logits, -1) != labels)
-        return jnp.mean(losses), (changed.get("batch_stats", batch_stats), errors)
+    gradients = quick_jit(_gradients(genome, num_classes, "training"))
 
     def step(state, settings, images, labels):
-        x = (images.astype(jnp.float32) - settings.mean) / settings.std
-        grad = jax.value_and_grad(loss_of, has_aux=True)
-        (loss, (batch_stats, errors)), grads = grad(
-            state.params, state.batch_stats, x, labels
-        )
-        optimiser = optimiser_of(count_params(state.params), settings)
-        updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        sums = jnp.stack([loss * len(labels), errors.astype(jnp.float32)])
-        return TrainState(params, batch_stats, opt_state, state.totals + sums)
+        found = gradients(state.params, state.batch_stats, settings, images, labels)
+        return _update(_shared_update(), state, settings, found)
 
-    return jax.jit(step, donate_argnums=0)
+    return step
+
+
+def step_function(genome: genomes.Genome, num_classes: int, lowering: str) -> Step:
+    """The step of ``make_step`` as one pure function, to be jitted or mapped.
+
+    Args:
+      genome: the genome; its training genes do not matter.
+      num_classes: number of classes.
+      lowering: of the network, as in `networks.build`.
+
+    Returns:
+      ``step(state, settings, images, labels) -> state``.
+    """
+    gradients = _gradients(genome, num_classes, lowering)
+
+    def step(state, settings, images, labels):
+        found = gradients(state.params, state.batch_stats, settings, images, labels)
+        return _update(_update_vectors, state, settings, found)
+
+    return step
+
+
+def _gradients(genome, num_classes, lowering):
+    """What a batch tells: gradients, statistics, sums of loss and errors.
+
+    The statistics are those of the batch times the share with which they enter the
+    running ones, as a network with running statistics of zero gives them.
+    """
+    module = networks.build(genome, num_classes, lowering=lowering)
+
+    def gradients(params, batch_stats, settings, images, labels):
+        x = (images.astype(jnp.float32) - settings.mean) / settings.std
+        none = jax.tree.map(jnp.zeros_like, batch_stats.tree())
+
+        def loss_of(params):
+            variables = {"params": params, "batch_stats": none}
+            logits, changed = module.apply(
+                variables, x, train=True, mutable=["batch_stats"]
+            )
+            loss, errors = loss_and_errors(logits, labels)
+            return loss, (changed.get("batch_stats", none), errors)
+
+        grad = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, (stats, errors)), grads = grad(params.tree())
+        sums = jnp.stack([loss * len(labels), errors])
+        return pack(grads).vector, pack(stats).vector, sums
+
+    return gradients
+
+
+@functools.lru_cache(maxsize=1)
+def _shared_update():
+    return quick_jit(_update_vectors, donate_argnums=0)
+
+
+def _update(update, state, settings, found):
+    """``update`` of the state's bare vectors: layouts are no part of its program."""
+    vectors = state.params.vector, state.batch_stats.vector, *state[2:]
+    params, stats, *rest = update(vectors, settings, found)
+    return TrainState(
+        Packed(params, state.params.layout),
+        Packed(stats, state.batch_stats.layout),
+        *rest,
+    )
+
+
+def _update_vectors(vectors, settings, found):
+    """AdamW on the vector of parameters; the running statistics follow the batch's."""
+    params, stats, opt_state, totals = vectors
+    slopes, moments, sums = found
+    optimiser = optimiser_of(len(params), settings)
+    updates, opt_state = optimiser.update(slopes, opt_state, params)
+    params = optax.apply_updates(params, updates)
+    return params, networks.MOMENTUM * stats + moments, opt_state, totals + sums

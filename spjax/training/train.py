@@ -28,6 +28,7 @@ from spjax.training.noisy_step import (
     make_noisy_step,
     settle,
 )
+from spjax.training.packed import Packed
 from spjax.training.prune_plan import prune_plan
 from spjax.training.readings import noise_of, read_at
 from spjax.training.sparsify import dense_masks
@@ -138,14 +139,14 @@ def train(
         for number, chosen in enumerate(order.reshape(per_epoch, batch)):
             target = plan.get((epoch - 1) * per_epoch + number)
             if target is not None:
-                params = jax.tree.map(np.asarray, state.params)
+                params = _params(state)
                 if not _finite(params):
                     diverged = True
                     break
                 if noisy:
                     noise = noise_of(params)
                     state, given, noisy = settle(state), settings, False
-                    params = state.params
+                    params = _params(state)
                     step = make_step(genome, num_classes)
                 masks, threshold = read_at(
                     genome, params, target, noise=noise, previous=masks
@@ -174,7 +175,7 @@ def train(
             "loss": float(loss),
             "train_error": float(errors),
             "validation_error": error,
-            "sparsity": kernel_sparsity(mean_params(state.params)),
+            "sparsity": kernel_sparsity(_variables(state)["params"]),
         }
         history.append(entry)
         if on_epoch is not None and on_epoch(epoch, entry):
@@ -205,7 +206,21 @@ def _finite(params):
 
 def _variables(state):
     """Plain ones: of a noisy training the means."""
-    return {"params": mean_params(state.params), "batch_stats": state.batch_stats}
+    stats = state.batch_stats
+    return {
+        "params": mean_params(_params(state)),
+        "batch_stats": stats.tree() if isinstance(stats, Packed) else stats,
+    }
+
+
+def _params(state):
+    """By name, as NumPy arrays; of a noisy training with those of the noise."""
+    params = state.params
+    return (
+        params.tree()
+        if isinstance(params, Packed)
+        else jax.tree.map(np.asarray, params)
+    )
 
 
 def _shift(images, reach, rng):
