@@ -16,16 +16,8 @@ from typing import Any
 import numpy as np
 
 import spjax
-from spjax import (
-    analysis,
-    data,
-    deploy,
-    genomes,
-    networks,
-    report,
-    search,
-    training,
-)
+from experiments import _network_facts
+from spjax import data, deploy, report, search, training
 
 _PACKAGES = ("jax", "flax", "optax", "ax-platform", "botorch", "numpy")
 
@@ -82,7 +74,7 @@ def test_error(run_dir: pathlib.Path, row: dict, dataset: data.Dataset) -> float
     kept = search.deployed_folder(run_dir, *search.key_of(row)) / "test.json"
     if kept.exists():
         return report.read_json(kept)["test_error"]
-    genome, variables = deployed_network(run_dir, *search.key_of(row))
+    genome, variables = _network_facts.deployed_network(run_dir, *search.key_of(row))
     error = training.error_rate(
         genome,
         variables,
@@ -122,15 +114,6 @@ def summary(
     return figures
 
 
-def deployed_network(
-    run_dir: pathlib.Path, index: int, reading: int = 0
-) -> tuple[Any, dict]:
-    """The genome and variables that a trial's figures, or a reading's, are of."""
-    folder = search.deployed_folder(run_dir, index, reading)
-    genome = genomes.from_json((folder / "genome.json").read_text())
-    return genome, networks.load_tree(folder / "weights.npz")
-
-
 def write_results(
     run_dir: pathlib.Path,
     rows: Sequence[dict],
@@ -156,7 +139,7 @@ def write_results(
     """
     front = [row for row in rows if row["on_front"]]
     once = ReadOnce(dataset)
-    history, layers = {}, {}
+    history, layers, timelines = {}, {}, {}
     for row in front:
         if check is not None:
             check()
@@ -166,12 +149,8 @@ def write_results(
         if tested:
             row["test_error"] = test_error(run_dir, row, once)
         history[row["index"]] = report.read_json(source / "history.json")
-        program = search.program_of(
-            *deployed_network(run_dir, *key),
-            dataset.input_shape,
-            dataset.num_classes,
-        )
-        layers[key if key[1] else row["index"]] = _layers(program)
+        name = key if key[1] else row["index"]
+        layers[name], timelines[name] = _network_facts.facts_of(run_dir, *key, dataset)
     pick = report.choose_pick(rows, head)
     report.write_trials_csv(run_dir / "trials.csv", rows)
     report.write_front(run_dir / "front.json", head, front)
@@ -179,26 +158,18 @@ def write_results(
     report.plot_front(run_dir / "front.png", rows, head)
     report.plot_progress(run_dir / "progress.png", rows, head)
     report.write_html(
-        run_dir / "report.html", rows, head, history=history, layers=layers
+        run_dir / "report.html",
+        rows,
+        head,
+        history=history,
+        layers=layers,
+        timelines=timelines,
     )
     # Last, so that what front.json names is there at any moment.
     names = {search.name_of(*search.key_of(row)) for row in front}
     for old in set(_numbered(run_dir / "front")) - names:
         shutil.rmtree(run_dir / "front" / old, ignore_errors=True)
     return pick
-
-
-def _layers(program: analysis.Program) -> list[dict[str, Any]]:
-    """Figures by layer; for the planned models, the bytes alive while it runs."""
-    rows = analysis.analyze(program).to_dict()["layers"]
-    plan = analysis.plan(analysis.whole(program))
-    alive = dict(
-        zip((t.name for t in plan.steps), analysis.alive_bytes(plan), strict=True)
-    )
-    return [
-        row | {"best_order": alive[row["name"]], "planned_arena": alive[row["name"]]}
-        for row in rows
-    ]
 
 
 def _copy_network(run_dir: pathlib.Path, index: int, reading: int) -> dict[str, str]:

@@ -26,6 +26,7 @@ _FREE = (
     "cache_dir",
     "time_budget",
     "patience",
+    "live_report",
 )
 # What a run writes under names that a folder of the user's may hold too.
 _WRITTEN = (

@@ -9,7 +9,15 @@ import sys
 import time
 from collections.abc import Sequence
 
-from experiments import _cli, _display, _flags, _interrupts, _results, _run_folder
+from experiments import (
+    _cli,
+    _display,
+    _flags,
+    _interrupts,
+    _live_report,
+    _results,
+    _run_folder,
+)
 from spjax import data, deploy, genomes, report, search, training
 
 _IMAGE_PASSES = 1_500_000
@@ -45,6 +53,7 @@ class Options:
     stop: search.StopRule = search.StopRule()
     early_stopping: bool = False
     warm_start: str | None = None
+    live_report: bool = False
 
 
 def default_run_dir(dataset: str, board: str) -> pathlib.Path:
@@ -153,7 +162,7 @@ def search_and_report(
         )
         try:
             _save_data(run_dir, dataset)
-            _run(study, config, options, cache, head, console, interrupts)
+            _run(study, config, options, cache, head, dataset, console, interrupts)
             with console.status("testing the networks of the front, drawing"):
                 rows, pick = _write(
                     run_dir, study, head, dataset, tested=True, check=interrupts.check
@@ -291,7 +300,7 @@ def _save_data(run_dir, dataset):
         ) from error
 
 
-def _run(study, config, options, cache, head, console, interrupts):
+def _run(study, config, options, cache, head, dataset, console, interrupts):
     def specify(trial: search.Trial) -> search.TrialSpec:
         weights, stops = search.weights_of(study.run_dir, trial.parent), None
         if options.early_stopping:
@@ -316,6 +325,9 @@ def _run(study, config, options, cache, head, console, interrupts):
         return bool(reason)
 
     limits = study.settings.limit_of
+    live = None
+    if options.live_report:
+        live = _live_report.LiveReport(study, head, dataset)
     # A worker without a trial would only take memory.
     left = max(options.trials, study.num_trials) - study.num_finished
     if not left:
@@ -331,6 +343,14 @@ def _run(study, config, options, cache, head, console, interrupts):
         for event in events:
             interrupts.check()
             display.show(event, head, limits)
+            if live is None:
+                continue
+            try:
+                live.show(event)
+            except report.ReportError as error:
+                # The search goes on; what it finds is in the study.
+                _display.say(console, f"no live report any more: {error}")
+                live = None
     if why:
         _display.say(console, f"stopped: {why[0]}")
 
@@ -358,15 +378,7 @@ def _cache_folder(wanted: str | None) -> str | None:
 
 def _write(run_dir, study, head, dataset, *, tested, check=None):
     """Writes the results of the trials so far."""
-    settings = study.settings
-    ended = [row for row in study.records() if row["status"] != "running"]
-    points = search.annotate(
-        search.spread(ended), settings.objectives, settings.limit_of
-    )
-    for row, volume in zip(points, search.hypervolumes(points, settings), strict=True):
-        row["hypervolume"] = volume
-    # One row a trial, and one more for each further reading on the front.
-    rows = [row for row in points if not row["reading"] or row["on_front"]]
+    rows = _live_report.rows_of(study)
     head = {**head, "finished": _results.now()}
     if not tested:
         head["unfinished"] = True

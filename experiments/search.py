@@ -101,6 +101,12 @@ _WARM_START = flags.DEFINE_string(
     "Folder of another run, on images of the same shape and with the same models of "
     "memory and size: its trials teach this search, and their weights are inherited.",
 )
+_LIVE_REPORT = flags.DEFINE_bool(
+    "live_report",
+    True,
+    "Rewrite report.html every few trials while the search runs, in at most a "
+    "hundredth of the time; a browser that shows it reloads it.",
+)
 _TIME_BUDGET = flags.DEFINE_float(
     "time_budget",
     None,
@@ -205,6 +211,7 @@ def main(argv: Sequence[str]) -> int:
         ),
         cache_dir=_CACHE_DIR.value,
         warm_start=_WARM_START.value,
+        live_report=_LIVE_REPORT.value,
         early_stopping=(
             _ALGORITHM.value == "morphs"
             if _EARLY_STOPPING.value is None

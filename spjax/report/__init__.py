@@ -23,10 +23,12 @@ from spjax.report.figures import (
 from spjax.report.files import read_json, write_bytes, write_json, write_text
 from spjax.report.front_json import front_json, read_front, write_front
 from spjax.report.front_plot import front_figure, plot_front
+from spjax.report.front_svg import front_svg
 from spjax.report.html_report import html_report, write_html
 from spjax.report.progress_plot import plot_progress, progress_figure
 from spjax.report.summary import best_json, write_best
 from spjax.report.table import front_markdown, front_table
+from spjax.report.timeline_svg import timeline_svg
 from spjax.report.trial_line import trial_line
 from spjax.report.trials_csv import COLUMNS, read_trials_csv, write_trials_csv
 
@@ -47,6 +49,7 @@ __all__ = (
     "front_json",
     "front_markdown",
     "front_of",
+    "front_svg",
     "front_table",
     "html_report",
     "label_of",
@@ -59,6 +62,7 @@ __all__ = (
     "read_json",
     "read_trials_csv",
     "size_key",
+    "timeline_svg",
     "trial_line",
     "write_best",
     "write_bytes",

@@ -2,11 +2,12 @@
 
 The data flows from left to right through one box per layer; a residual is an arc
 over the boxes that it skips, a side branch a box below its source that joins before
-the classifier.
+the classifier. Under a box of the main row stands the shape of what comes out of it,
+if it is known.
 """
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 _WIDTH, _HEIGHT, _GAP = 84, 50, 18
@@ -28,10 +29,14 @@ class _Box(NamedTuple):
     skip: int = 0
     # The column whose output feeds this side branch; None in the main row.
     source: int | None = None
+    # What the names of its operations begin with.
+    name: str = ""
 
 
 def architecture_svg(
-    genome: Mapping[str, Any] | None, classes: int | None = None
+    genome: Mapping[str, Any] | None,
+    classes: int | None = None,
+    layers: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Returns an ``<svg>`` element that shows the network.
 
@@ -39,6 +44,10 @@ def architecture_svg(
       genome: the object as `spjax.genomes` writes it; genes that are absent are
         passed over.
       classes: units of the classifier, if known.
+      layers: rows of the network's operations, with ``name`` and ``output_shape``
+        ([1, height, width, channels] or [1, units]), as `spjax.networks` names them:
+        ``block0_conv1/conv``, ``block0_pool``, ``dense0``... They may be of the network
+        as it is deployed, with fewer channels than the genome has.
 
     Returns:
       The element's text, without references to anything outside itself; empty
@@ -47,8 +56,9 @@ def architecture_svg(
     if not genome:
         return ""
     main, branches = _boxes(genome, classes)
+    shapes = {str(row.get("name")): row.get("output_shape") for row in layers}
     width = len(main) * (_WIDTH + _GAP) - _GAP + 4
-    height = _TOP + _HEIGHT + 2 + bool(branches) * (_DROP + _HEIGHT + 10)
+    height = _TOP + _HEIGHT + 16 + bool(branches) * (_DROP + _HEIGHT + 10)
     parts = [
         f'<svg class="net" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="architecture">'
@@ -65,6 +75,7 @@ def architecture_svg(
                 )
             )
         parts.append(_draw(box, _x(column), _TOP))
+        parts.append(_shape(box, _x(column), _TOP + _HEIGHT + 12, shapes))
     low = _TOP + _HEIGHT + _DROP
     rail, into = low + _HEIGHT + 10, _x(len(main) - 1) + _WIDTH / 2
     for box in branches:
@@ -86,23 +97,35 @@ def _boxes(
     main, branches = [_Box("input", ("image", *shrunk))], []
     if genome.get("input_branch"):
         branches.append(_branch(genome["input_branch"], 0))
-    for block in genome.get("blocks") or ():
+    for number, block in enumerate(genome.get("blocks") or ()):
+        here = f"block{number}_"
         convs = block.get("convs") or ()
         for place, conv in enumerate(convs):
             ends_here = block.get("residual") and place == 1
-            main.append(_Box("conv", _conv_lines(conv), skip=2 if ends_here else 0))
+            # A sum ends the residual: its shape is that of the convolution.
+            main.append(
+                _Box(
+                    "conv",
+                    _conv_lines(conv),
+                    skip=2 if ends_here else 0,
+                    name=f"{here}conv{place}/",
+                )
+            )
         pool = block.get("pool") or {}
         if pool.get("kind", "none") != "none":
             window = pool.get("window", "?")
             whole = pool["kind"] == "global_average"
             size = "global" if whole else f"{window}x{window}"
-            main.append(_Box("pool", (pool["kind"].removeprefix("global_"), size)))
+            kind = pool["kind"].removeprefix("global_")
+            main.append(_Box("pool", (kind, size), name=f"{here}pool"))
         if block.get("branch"):
             branches.append(_branch(block["branch"], len(main) - 1))
     main += [
-        _Box("dense", ("dense", f"{n}", "relu")) for n in genome.get("dense") or ()
+        _Box("dense", ("dense", f"{n}", "relu"), name=f"dense{place}")
+        for place, n in enumerate(genome.get("dense") or ())
     ]
-    main.append(_Box("classifier", ("classes", f"{classes}" if classes else "")))
+    units = f"{classes}" if classes else ""
+    main.append(_Box("classifier", ("classes", units), name="classifier"))
     return main, branches
 
 
@@ -135,6 +158,18 @@ def _draw(box: _Box, x: float, y: float) -> str:
     return (
         f'<rect x="{x:g}" y="{y:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="6" '
         f'fill="{_COLOURS[box.kind]}" stroke="#9aa5b1"/>{words}'
+    )
+
+
+def _shape(box: _Box, x: float, y: float, shapes: Mapping[str, Any]) -> str:
+    """The shape of the last of the box's operations, without the batch; or nothing."""
+    found = [s for name, s in shapes.items() if box.name and name.startswith(box.name)]
+    if not found or not found[-1]:
+        return ""
+    words = "x".join(str(n) for n in found[-1][1:])
+    return (
+        f'<text x="{x + 2:g}" y="{y:g}" font-size="9.5" fill="#616e7c" '
+        f'text-anchor="start">{html.escape(words)}</text>'
     )
 
 

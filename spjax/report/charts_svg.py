@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: learning curves and memory by layer."""
+"""Small charts as inline SVG: curves and memory by layer."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,20 @@ _COLOURS = ("#2a788e", "#c2255c", "#5f3dc4", "#e8590c")
 _INK, _FAINT = "#1f2933", "#9aa5b1"
 
 
-def curves_svg(history: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
-    """Returns a line chart of some of a training's figures over its epochs.
+def curves_svg(
+    history: Sequence[Mapping[str, Any]], keys: Sequence[str], along: str = "epoch"
+) -> str:
+    """Returns a line chart of some figures, as of a training over its epochs.
 
     Args:
-      history: one dict per epoch; ``epoch`` is its place on the axis, else its rank.
+      history: one dict per epoch; ``along`` is its place on the axis, else its rank.
       keys: which figures, one line each. Epochs without a finite value leave a gap.
+      along: key of the places, and name of the axis.
 
     Returns:
       An ``<svg>`` element's text; empty if no epoch has a value.
     """
-    lines = {key: _pieces(history, key) for key in keys}
+    lines = {key: _pieces(history, key, along) for key in keys}
     lines = {key: pieces for key, pieces in lines.items() if pieces}
     points = [point for pieces in lines.values() for piece in pieces for point in piece]
     if not points:
@@ -39,7 +42,7 @@ def curves_svg(history: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str
         _text(left - 5, base, f"{low:.3g}", "end"),
         _text(left, base + 13, f"{first:g}", "middle"),
         _text(width - right, base + 13, f"{last:g}", "end"),
-        _text((left + width - right) / 2, base + 13, "epoch", "middle"),
+        _text((left + width - right) / 2, base + 13, along, "middle"),
     ]
     start = left
     for colour, (key, pieces) in zip(_COLOURS, lines.items(), strict=False):
@@ -105,7 +108,7 @@ def memory_svg(
 
 
 def _pieces(
-    history: Sequence[Mapping[str, Any]], key: str
+    history: Sequence[Mapping[str, Any]], key: str, along: str
 ) -> list[list[tuple[float, float]]]:
     """Returns the runs of epochs that have a finite value of ``key``."""
     pieces, open_piece = [], False
@@ -117,7 +120,7 @@ def _pieces(
         if not open_piece:
             pieces.append([])
         open_piece = True
-        pieces[-1].append((float(epoch.get("epoch", rank)), float(value)))
+        pieces[-1].append((float(epoch.get(along, rank)), float(value)))
     return pieces
 
 

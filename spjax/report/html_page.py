@@ -25,6 +25,7 @@ th[data-sort="-1"]::after { content: " ▾"; }
 tr.pick td { background: #e6f4ea; font-weight: 600; } tr.dim td { color: #7b8794; }
 .card { border: 1px solid #cbd2d9; border-radius: 8px; padding: .9rem 1.1rem;
   margin: .8rem 0; } .card.pick { border: 2px solid #2f855a; }
+circle:hover { stroke: #1f2933; stroke-width: 2; }
 .row { display: flex; flex-wrap: wrap; gap: 1.2rem; align-items: flex-start; }
 dl { display: grid; grid-template-columns: max-content 1fr; margin: 0;
   gap: .15rem 1rem; }

@@ -2,11 +2,13 @@
 
 The facts of the run, the pictures of the front and of the progress, the table of the
 front, one card per front point (picture of the architecture, learning curves, memory
-by layer, links to its files) and the table of all trials, sortable. A live page
-reloads itself.
+by layer and over time, links to its files) and the table of all trials, sortable. A
+live page reloads itself, and has quick pictures in place of the fine ones: it is
+written every few trials, while workers wait.
 """
 
 import base64
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,12 +19,15 @@ from spjax.report.architecture_svg import architecture_svg
 from spjax.report.charts_svg import curves_svg, memory_svg
 from spjax.report.files import write_text
 from spjax.report.front_plot import front_figure
+from spjax.report.front_svg import front_svg
 from spjax.report.html_page import Cell, escape, facts, page, table
 from spjax.report.progress_plot import progress_figure
 from spjax.report.table import number_text, trial_columns
+from spjax.report.timeline_svg import timeline_svg
 
 Rows = Sequence[Mapping[str, Any]]
-Histories = Mapping[int, Sequence[Mapping[str, Any]]]
+Histories = Mapping[Any, Sequence[Mapping[str, Any]]]
+Timelines = Mapping[Any, Mapping[str, Any]]
 
 
 def write_html(
@@ -32,6 +37,7 @@ def write_html(
     *,
     history: Histories | None = None,
     layers: Histories | None = None,
+    timelines: Timelines | None = None,
     live: bool = False,
     refresh_seconds: int = 15,
 ) -> None:
@@ -46,6 +52,7 @@ def write_html(
         header,
         history=history,
         layers=layers,
+        timelines=timelines,
         live=live,
         refresh_seconds=refresh_seconds,
     )
@@ -58,6 +65,7 @@ def html_report(
     *,
     history: Histories | None = None,
     layers: Histories | None = None,
+    timelines: Timelines | None = None,
     live: bool = False,
     refresh_seconds: int = 15,
 ) -> str:
@@ -70,6 +78,7 @@ def html_report(
         ``loss`` or ``error`` are drawn.
       layers: of each trial index, or (index, reading) of a further reading, the rows
         of its layers, each with ``name`` and the memory model of the run in bytes.
+      timelines: by the same keys, who occupies the memory when; see `timeline_svg`.
       live: whether the page reloads itself.
       refresh_seconds: how often a live page does.
 
@@ -82,7 +91,9 @@ def html_report(
         f'<p class="faint">{escape(words.trial_counts(rows, header))}'
         f"<br>{escape(words.pick_facts(rows, header))}"
         f"{'<br>running; this page reloads itself' if live else ''}</p>",
-        _image(front_figure(rows, header), "error against model size"),
+        f'<div class="row">{front_svg(rows, header)}<div>{_courses(rows)}</div></div>'
+        if live
+        else _image(front_figure(rows, header), "error against model size"),
         "<h2>Front</h2>",
         _front(rows, header),
     ]
@@ -92,16 +103,44 @@ def html_report(
         reading = row.get("reading")
         key = (row["index"], reading) if reading else row["index"]
         parts = (layers or {}).get(key, ())
-        body.append(_card(row, header, epochs, parts, row is pick))
+        times = (timelines or {}).get(key)
+        body.append(_card(row, header, epochs, parts, times, row is pick))
+    if not live:
+        progress = _image(progress_figure(rows, header), "error by trial")
+        body += [
+            "<h2>Progress</h2>",
+            progress,
+            f'<div class="row">{_courses(rows)}</div>',
+        ]
     body += [
-        "<h2>Progress</h2>",
-        _image(progress_figure(rows, header), "error by trial"),
         "<h2>All trials</h2>",
         _trials(rows, header),
         "<h2>Run</h2>",
         _run(header),
     ]
     return page(title, body, refresh_seconds if live else None)
+
+
+def _courses(rows: Rows) -> str:
+    """The hypervolume over trials and over time."""
+    steps = [
+        {"trial": row["index"], "hypervolume": row.get("hypervolume")}
+        | ({"minutes": row["elapsed"] / 60} if row.get("elapsed") is not None else {})
+        for row in rows
+    ]
+    timed = [
+        dict(step)
+        for step in steps
+        if "minutes" in step and figures.is_number(step["hypervolume"])
+    ]
+    timed.sort(key=lambda step: step["minutes"])
+    # Trials may end in another order than they were begun in.
+    for before, step in itertools.pairwise(timed):
+        step["hypervolume"] = max(step["hypervolume"], before["hypervolume"])
+    return "".join(
+        f"<div>{curves_svg(course, ['hypervolume'], along)}</div>"
+        for course, along in ((steps, "trial"), (timed, "minutes"))
+    )
 
 
 def _image(figure: Any, label: str) -> str:
@@ -192,6 +231,7 @@ def _card(
     header: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
     layers: Sequence[Mapping[str, Any]],
+    timeline: Mapping[str, Any] | None,
     is_pick: bool,
 ) -> str:
     """Returns what there is to see of one front point."""
@@ -202,6 +242,8 @@ def _card(
         curves_svg(history, [key for key in key_names if "error" in key]),
         memory_svg(layers, memory, figures.limits(header).ram_bytes),
     ]
+    ram = figures.limits(header).ram_bytes if memory == "planned_arena" else None
+    over_time = timeline_svg(timeline, ram)
     classes = (header.get("dataset") or {}).get("num_classes")
     numbers = ", ".join(
         f"{column.head} {number_text(row, column)}"
@@ -219,8 +261,10 @@ def _card(
         f"<summary>trial {figures.label_of(row)}: "
         f"{escape(figures.fit_text(row, header))}</summary>"
         f'<p class="faint">{escape(numbers)}</p>'
-        f'<div class="wide">{architecture_svg(row.get("genome"), classes)}</div>'
+        f'<div class="wide">'
+        f"{architecture_svg(row.get('genome'), classes, layers)}</div>"
         f'<div class="row">{"".join(charts)}</div>'
+        f'<div class="wide">{over_time}</div>'
         f"<p>{links}</p></details>"
     )
 

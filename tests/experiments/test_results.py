@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 import pytest
 
-from experiments import _results
+from experiments import _network_facts, _results
 from spjax import data, deploy, genomes, networks, report, search
 from tests.experiments import small
 
@@ -65,7 +65,7 @@ def test_the_header_says_what_a_result_depends_on(dataset):
 
 
 def _row(dataset, run_dir):
-    genome, variables = _results.deployed_network(run_dir, 0)
+    genome, variables = _network_facts.deployed_network(run_dir, 0)
     figures = search.measure(genome, variables, dataset.input_shape, 3)
     return {
         "index": 0,
@@ -98,7 +98,7 @@ def test_the_test_error_is_measured_once_and_kept(run_dir, dataset):
     assert log == ["test"]
     assert not (run_dir / "front" / "0017").exists()
     # By hand: what the network answers, image by image.
-    genome, variables = _results.deployed_network(run_dir, 0)
+    genome, variables = _network_facts.deployed_network(run_dir, 0)
     fn = networks.inference_function(genome, 3)
     test = dataset.test()
     answers = np.argmax(fn(variables, dataset.normalisation(test.images)), axis=-1)

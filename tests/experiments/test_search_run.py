@@ -14,6 +14,7 @@ from absl.testing import flagsaver
 from experiments import (
     _cli,
     _interrupts,
+    _live_report,
     _picked,
     _run_folder,
     _search_run,
@@ -280,6 +281,41 @@ def test_a_warm_start_that_cannot_be(tmp_path, dataset):
         ):
             _search(new, dataset, warm_start=str(folder), **options)
         assert not new.exists()
+
+
+def test_the_report_is_there_while_the_search_runs(tmp_path, dataset, monkeypatch):
+    pages = []
+
+    def trial(spec, progress):
+        page = tmp_path / "report.html"
+        pages.append(page.read_text(encoding="utf-8") if page.exists() else None)
+        return small.quick_trial(spec, progress)
+
+    monkeypatch.setattr(search_room, "run_trial", trial)
+    # Written whenever there is news: its share of the time is all of it.
+    real = _live_report.LiveReport
+    monkeypatch.setattr(
+        _live_report, "LiveReport", lambda *given: real(*given, share=1.0)
+    )
+    assert _search(tmp_path, dataset, live_report=True) == 0
+    assert pages[0] is None
+    for number, page in enumerate(pages[1:], start=1):
+        assert "this page reloads itself" in page
+        assert f"{number} trial{'s' * (number > 1)} ·" in page
+    final = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "this page reloads itself" not in final and "4 trials" in final
+
+
+def test_a_report_that_cannot_be_written_does_not_stop_the_search(
+    tmp_path, dataset, capsys
+):
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(report.ReportError, match=r"cannot write .*report\.html"):
+        _search(tmp_path, dataset, live_report=True)
+    assert capsys.readouterr().out.count("no live report any more: cannot write") == 1
+    (tmp_path / "report.html").rmdir()
+    assert _search(tmp_path, dataset, live_report=True, resume=True) == 0
+    assert len(_rows(tmp_path)) == 4
 
 
 def test_no_more_workers_than_trials(tmp_path, dataset, monkeypatch):

@@ -81,3 +81,26 @@ def test_words_are_escaped_and_nothing_is_loaded():
 @pytest.mark.parametrize("genome", [None, {}])
 def test_no_genome_no_picture(genome):
     assert architecture_svg(genome) == ""
+
+
+def test_shapes_stand_under_their_boxes():
+    block = Block(convs=(Conv(), Conv("separable")), pool=Pool("max", 2))
+    genome = dataclasses.asdict(Genome(blocks=(block, Block()), dense=(5,)))
+    layers = [
+        {"name": "block0_conv0/conv", "output_shape": [1, 28, 28, 8]},
+        {"name": "block0_conv1/depthwise", "output_shape": [1, 14, 14, 8]},
+        {"name": "block0_conv1/pointwise", "output_shape": [1, 14, 14, 3]},
+        {"name": "block0_pool", "output_shape": [1, 7, 7, 3]},
+        # Of the second block nothing is known.
+        {"name": "dense0", "output_shape": [1, 4]},
+        {"name": "classifier", "output_shape": [1, 10]},
+    ]
+    root = ElementTree.fromstring(architecture_svg(genome, 10, layers))
+    boxes = [float(e.get("x")) for e in root.iter("rect")]
+    shapes = {
+        round(float(e.get("x")) - 2, 6): e.text
+        for e in root.iter("text")
+        if e.get("text-anchor") == "start"
+    }
+    expected = ["28x28x8", "14x14x3", "7x7x3", None, "4", "10"]
+    assert [shapes.get(x) for x in boxes] == [None, *expected]

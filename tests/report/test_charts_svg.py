@@ -88,3 +88,10 @@ def test_the_limit_stands_at_its_place(limit):
 def test_no_layers_no_bars():
     assert memory_svg([], "live_bytes") == ""
     assert memory_svg([{"name": "a"}], "live_bytes", 5) == ""
+
+
+def test_curves_may_go_along_something_else():
+    steps = [{"minutes": m, "hypervolume": v} for m, v in ((0.5, 0.1), (4.5, 0.9))]
+    text = curves_svg(steps, ["hypervolume"], "minutes")
+    words = [e.text for e in ElementTree.fromstring(text).iter("text")]
+    assert {"minutes", "0.5", "4.5"} <= set(words) and "epoch" not in words

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from spjax.report import ReportError, choose_pick, html_page, html_report, write_html
 from tests.report.synthetic import HEADER, failed, row, stopped, study
 
 _VOID = {"meta", "img", "br"}
-_SVG = {"rect", "path", "polyline"}
+_SVG = {"rect", "path", "polyline", "circle"}
 
 
 class _Page(HTMLParser):
@@ -232,3 +233,30 @@ def test_a_stopped_trial_is_in_the_table_and_on_no_card():
     text = html_report([row(0, on_front=True), stopped(1)], HEADER)
     assert "stopped: after 10 of 30 epochs" in text and "1 stopped early" in text
     assert text.count('<details class="card') == 1
+
+
+def test_a_live_page_is_drawn_quickly_and_shows_the_same_points(rows):
+    volumes = np.linspace(0.1, 0.4, len(rows))
+    rows = [
+        r | {"hypervolume": v, "elapsed": 60.0 * r["index"]}
+        for r, v in zip(rows, volumes, strict=True)
+    ]
+    live = _Page(html_report(rows, HEADER, live=True))
+    done = [r for r in rows if r["status"] == "completed"]
+    assert len(live.attributes("circle")) >= len(done)
+    assert not live.attributes("img")
+    charts = [a["aria-label"] for a in live.attributes("svg")]
+    assert charts.count("front") == 1 and charts.count("curves") == 2
+    for words in ("trial", "minutes", "hypervolume"):
+        assert words in live.text
+    final = _Page(html_report(rows, HEADER))
+    assert live.tables == final.tables
+
+
+def test_cards_show_who_occupies_the_memory():
+    buffers = [{"name": "in", "bytes": 64, "offset": 0, "first": 0, "last": 0}]
+    timeline = {"arena": 64, "steps": ["s"], "alive": [64], "buffers": buffers}
+    header = HEADER | {"memory_model": "planned_arena"}
+    rows = [row(0, on_front=True), row(0, reading=1, on_front=True)]
+    page = _Page(html_report(rows, header, timelines={(0, 1): timeline}))
+    assert page.text.count("planned_arena 64 bytes of 2,048") == 1
