@@ -61,6 +61,7 @@ def quantised(
         return _firmware.network_input(images, genome, dataset.normalisation)
 
     def batches() -> Iterator[tuple]:
+        print(f"  fine-tuning on {len(train.images):,} images ...", flush=True)
         small = networks.downsample(train.images, genome.downsample)
         for images, labels in _augment.batches(seed, small, train.labels, size):
             yield dataset.normalisation(images), labels
