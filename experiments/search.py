@@ -60,7 +60,7 @@ _INITIAL_TRIALS = flags.DEFINE_integer(
     lower_bound=1,
 )
 _CANDIDATES = flags.DEFINE_integer(
-    "candidates", 192, "Genomes that a proposal chooses from.", lower_bound=1
+    "candidates", 160, "Genomes that a proposal chooses from.", lower_bound=1
 )
 _RANDOM_SHARE = flags.DEFINE_float(
     "random_share", 0.0, "Share of random genomes after the first ones.", 0.0, 1.0

@@ -13,6 +13,7 @@ trials alone, but mostly known from the proposal before.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,8 @@ from spjax.search.settings import ERROR, Settings
 from spjax.search.traits import TRAITS, traits
 
 FEWEST = 3
-_EXACT_UP_TO = 30
+# Up to so many trials, hyperparameters are fitted once in so many.
+_STEPS = ((12, 1), (50, 5), (100, 10), (math.inf, 20))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +79,7 @@ def conditioned(inputs: np.ndarray, values: np.ndarray, count: int) -> Any:
       count: number of traits.
     """
     n = len(values)
-    step = 10 if n < 100 else 20
-    first = n if n < _EXACT_UP_TO else n - n % step
+    first = n - n % next(step for most, step in _STEPS if n < most)
     model = _fitted(
         np.ascontiguousarray(inputs[:first]).tobytes(), values[:first].tobytes(), count
     )

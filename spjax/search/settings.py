@@ -72,7 +72,7 @@ class Settings:
     seed: int = 0
     initial_trials: int = 10
     random_share: float = 0.0
-    candidates: int = 192
+    candidates: int = 160
     error_bound: float | None = None
     bounds: Bounds = Bounds()
     algorithm: str = "morphs"

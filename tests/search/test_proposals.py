@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from spjax import genomes
-from spjax.search import pareto
+from spjax.search import error_model, pareto
+from spjax.search.algorithms import algorithm
 from spjax.search.drawing import cost_of, fits
+from spjax.search.early_stop import PREDICTED
 from spjax.search.errors import InfeasibleError
-from spjax.search.observation import Observation
-from spjax.search.proposals import propose
+from spjax.search.observation import Observation, all_points
+from spjax.search.proposals import _front, propose
 from spjax.search.settings import Settings
 from tests.search.synthetic import synthetic_error
 
@@ -91,11 +93,15 @@ def test_the_search_beats_random_draws():
     # A single first genome: all others of the second search are plain draws.
     for share, first in ((0.1, _SETTINGS.initial_trials), (1.0, 1)):
         volumes[share] = []
-        for seed in range(5):
+        for seed in range(2):
             settings = dataclasses.replace(
-                _SETTINGS, random_share=share, initial_trials=first, seed=seed
+                _SETTINGS,
+                random_share=share,
+                initial_trials=first,
+                seed=seed,
+                candidates=24,
             )
-            observations, _ = _search(settings, 32)
+            observations, _ = _search(settings, 24)
             values = np.array(
                 [[o.figures[n] for n in settings.objectives] for o in observations]
             )
@@ -109,6 +115,68 @@ def test_trials_under_way_are_not_proposed_again(searched):
     running = Observation(20, proposals[20].genome, "running")
     again = propose(_SETTINGS, [*observations[:20], running], 20)
     assert again.genome != running.genome
+
+
+def test_proposals_for_several_workers_keep_apart(searched):
+    # A twin of what would be chosen is under way: there is little left to gain there.
+    # The candidates are the same, so that without the twin's belief so is the choice.
+    ended, other = searched[0][:20], 0
+    for index in range(60, 64):
+        first = propose(_SETTINGS, ended, index).genome
+        rate = first.training.learning_rate * 1.02
+        genes = dataclasses.replace(first.training, learning_rate=rate)
+        twin = genomes.canonical(dataclasses.replace(first, training=genes))
+        assert twin != first
+        running = Observation(index - 1, twin, "running")
+        other += propose(_SETTINGS, [*ended, running], index).genome != first
+    assert other >= 3
+
+
+def test_the_front_counts_what_is_under_way(searched):
+    # A running copy of the best candidate's neighbourhood makes it worth less.
+    ended, settings = searched[0][:20], _SETTINGS
+    first = propose(settings, ended, 60)
+    running = Observation(60, first.genome, "running")
+    model = error_model.fit(settings, [*ended, running])
+    assert len(model.believed) == 1
+    points = _front(settings, [*ended, running], model)
+    cost = cost_of(first.genome, settings)
+    expected = [model.believed[0], *(cost[n] for n in settings.objectives[1:])]
+    np.testing.assert_allclose(points[-1], expected)
+    np.testing.assert_array_equal(points[:-1], all_points(settings, ended))
+
+
+def test_readings_move_the_front_that_is_to_be_beaten(searched):
+    ended = searched[0][:20]
+    best = {"validation_error": 1e-3, "model_size_nonzero": 1, "planned_arena": 1}
+    read = [dataclasses.replace(ended[0], readings=(best,)), *ended[1:]]
+    changed = [propose(_SETTINGS, read, 60 + i) for i in range(3)]
+    plain = [propose(_SETTINGS, ended, 60 + i) for i in range(3)]
+    # Nothing is left to gain: the choice is another one.
+    assert changed != plain
+
+
+def test_a_preference_leads_to_its_end_of_the_front(searched):
+    ended, found = searched[0], {}
+    for prefer in ("error", "memory"):
+        settings = dataclasses.replace(_SETTINGS, prefer=prefer)
+        drawn = [propose(settings, ended, 40 + i).genome for i in range(6)]
+        found[prefer] = [cost_of(g, settings)["planned_arena"] for g in drawn]
+    assert np.mean(found["memory"]) < 0.7 * np.mean(found["error"])
+
+
+def test_a_stopped_trial_is_no_parent(searched):
+    ended = searched[0][:20]
+    stopped = [
+        Observation(o.index, o.genome, "stopped", {PREDICTED: 0.02})
+        if o.index % 3
+        else o
+        for o in ended
+    ]
+    for name in ("morphs", "sparse"):
+        for i in range(4):
+            parent = algorithm(name)(_SETTINGS, stopped, 40 + i).parent
+            assert parent is None or parent % 3 == 0
 
 
 def test_failed_trials_are_learnt_from(searched):
