@@ -89,8 +89,9 @@ def main(argv: Sequence[str]) -> int:
     if not (_fronts.RUN_DIRS.value or _QUANTISED.value):
         raise _cli.UsageError("name networks: --run_dirs or --quantised_dirs.")
     rows = []
-    print(_HEAD)
     for name, quantised, images in _networks():
+        if not rows:
+            print(_HEAD)
         rows.append(compare(name, quantised, images))
         print(rows[-1].markdown(), flush=True)
     wrong = [r for r in rows if not r.equal or r.measured != r.smallest]
