@@ -1,7 +1,7 @@
 r"""Runs the search by several algorithms and seeds, and compares how good they got.
 
     python -m experiments.compare_search --root=runs/compare-digits --seeds=8 \
-        --algorithms=morphs,random,ageing_evolution,nsga2,qlognehvi \
+        --algorithms=morphs,sparse,random,ageing_evolution,nsga2,qlognehvi \
         -- --dataset=digits --trials=100 --workers=1
     python -m experiments.compare_search --root=runs/compare-mnist --seeds=8 \
         -- --dataset=mnist --train_images=10000 --epochs=5 --trials=100 --workers=1
@@ -28,7 +28,7 @@ flags.adopt_module_key_flags(_cli)
 _ROOT = flags.DEFINE_string("root", "runs/compare", "Folder of all runs.")
 _ALGORITHMS = flags.DEFINE_list(
     "algorithms",
-    ["morphs", "random", "ageing_evolution", "nsga2"],
+    ["morphs", "sparse", "random", "ageing_evolution", "nsga2"],
     "What to compare, as --algorithm of the search.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 8, "Runs of each, with seeds 0, 1, ..", 1)

@@ -28,7 +28,7 @@ def starts(shares: Sequence[float], trials: int) -> tuple[int, int]:
     Raises:
       SearchError: if they are not three such shares.
     """
-    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+    if len(shares) != 3 or min(shares) < 0 or not abs(sum(shares) - 1) < 1e-6:
         raise SearchError(
             f"stages = {','.join(f'{s:g}' for s in shares)} must be three shares of "
             "the trials, none negative, that sum to 1: for example 0.6,0.2,0.2"
