@@ -1,8 +1,9 @@
 """``report.html`` while a search runs: written again every few trials.
 
 Writing it takes a share of the time and no more: after each writing it is left alone
-for as many times as long as that took. What a network's analysis gives is kept, so
-that a point of the front costs once.
+for as many times as long as that took, though for no more than a minute. What a
+network's analysis gives is kept, so that a point of the front costs once; points that
+are still to be analysed when a writing has taken long enough wait for the next.
 """
 
 import time
@@ -14,6 +15,8 @@ from spjax import data, report, search
 
 # Kinds of events after which all workers have something to do.
 _QUIET = ("started", "progress", "tick")
+_ANALYSIS_SECONDS = 0.2
+_LONGEST_REST = 60.0
 
 
 class LiveReport:
@@ -51,12 +54,13 @@ class LiveReport:
         if self._news and event.kind in _QUIET and start >= self._rest_until:
             self.write()
             now = time.perf_counter()
-            self._rest_until = now + (now - start) * (1 / self._share - 1)
-            self._news = False
+            rest = (now - start) * (1 / self._share - 1)
+            self._rest_until = now + min(rest, _LONGEST_REST)
 
     def write(self) -> None:
         """Writes the page; raises as `show`."""
-        run_dir = self._study.run_dir
+        run_dir, start = self._study.run_dir, time.perf_counter()
+        self._news = False
         rows = rows_of(self._study)
         layers, timelines = {}, {}
         for row in rows:
@@ -64,6 +68,9 @@ class LiveReport:
                 continue
             index, reading = key = search.key_of(row)
             if key not in self._facts:
+                if time.perf_counter() - start > _ANALYSIS_SECONDS:
+                    self._news = True
+                    continue
                 self._analyse(*key)
             name = key if reading else index
             layers[name], timelines[name] = self._facts[key]

@@ -40,8 +40,8 @@ def curves_svg(
         f'stroke="{_FAINT}"/>',
         _text(left - 5, top + 8, f"{high:.3g}", "end"),
         _text(left - 5, base, f"{low:.3g}", "end"),
-        _text(left, base + 13, f"{first:g}", "middle"),
-        _text(width - right, base + 13, f"{last:g}", "end"),
+        _text(left, base + 13, _place(first), "middle"),
+        _text(width - right, base + 13, _place(last), "end"),
         _text((left + width - right) / 2, base + 13, along, "middle"),
     ]
     start = left
@@ -122,6 +122,10 @@ def _pieces(
         open_piece = True
         pieces[-1].append((float(epoch.get(along, rank)), float(value)))
     return pieces
+
+
+def _place(value: float) -> str:
+    return f"{value:g}" if value == round(value) else f"{value:.3g}"
 
 
 def _open(width: float, height: float, label: str) -> str:

@@ -69,13 +69,14 @@ def test_the_page_shows_the_front_of_the_trials_that_have_ended(study, dataset):
 def test_the_page_waits_for_workers_to_be_busy_and_takes_its_share_of_time(
     study, dataset, monkeypatch
 ):
-    clock, written = [0.0], []
+    clock, written, seconds = [0.0], [], [0.2]
     monkeypatch.setattr(_live_report.time, "perf_counter", lambda: clock[0])
     live = _live_report.LiveReport(study, _head(dataset), dataset, share=0.01)
 
     def write():
+        live._news = False
         written.append(clock[0])
-        clock[0] += 2.0
+        clock[0] += seconds[0]
 
     monkeypatch.setattr(live, "write", write)
 
@@ -90,17 +91,20 @@ def test_the_page_waits_for_workers_to_be_busy_and_takes_its_share_of_time(
     event("started", 10)
     assert written == [10]
     event("stopped", 20)
+    event("tick", 10.2 + 19.8 - 0.1)
+    assert written == [10]
+    event("progress", 30.1)
+    assert written == [10, 30.1]
     event("tick", 100)
-    assert written == [10]
-    event("tick", 12 + 198 - 0.5)
-    assert written == [10]
-    event("progress", 12 + 198)
-    assert written == [10, 210]
-    event("tick", 9999)
-    assert written == [10, 210]  # No news.
-    event("failed", 9999)
-    event("tick", 9999)
-    assert written == [10, 210, 9999]
+    assert written == [10, 30.1]  # No news.
+    event("failed", 1000)
+    seconds[0] = 5.0
+    event("tick", 1000)
+    event("completed", 1001)
+    event("tick", 1064)
+    assert written == [10, 30.1, 1000]
+    event("tick", 1065)  # Once a minute whatever it takes.
+    assert written == [10, 30.1, 1000, 1065]
 
 
 def test_an_analysis_is_made_once(study, dataset, monkeypatch):
@@ -118,6 +122,32 @@ def test_an_analysis_is_made_once(study, dataset, monkeypatch):
     _end(study, 1)
     live.write()
     assert calls and len(calls) == len(set(calls))
+
+
+def test_a_writing_does_not_wait_for_many_analyses(study, dataset, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(_live_report.time, "perf_counter", lambda: clock[0])
+    facts_of = _network_facts.facts_of
+
+    def slow(*given):
+        clock[0] += 0.15
+        return facts_of(*given)
+
+    monkeypatch.setattr(_network_facts, "facts_of", slow)
+    live = _live_report.LiveReport(study, _head(dataset), dataset)
+    _end(study, 12)
+    front = sum(row["on_front"] for row in _live_report.rows_of(study))
+    assert front >= 3
+    live.show(search.TrialEvent("completed", 0))
+    shown = []
+    for _ in range(front):
+        clock[0] += 100
+        live.show(search.TrialEvent("tick"))
+        text = (study.run_dir / "report.html").read_text(encoding="utf-8")
+        assert text.count('<details class="card') == front
+        shown.append(text.count('aria-label="memory by step"'))
+    # Two at a time, without further news.
+    assert shown[0] == 2 and shown == [min(2 * n, front) for n in range(1, front + 1)]
 
 
 def test_facts_agree_with_the_figures_of_the_trial(study, dataset):

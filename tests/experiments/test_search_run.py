@@ -318,6 +318,42 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_search(
     assert len(_rows(tmp_path)) == 4
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (True, 10, None, True)),
+        ({"early_stopping": "false"}, (False, 10, None, True)),
+        ({"algorithm": "nsga2"}, (False, 10, None, True)),
+        ({"algorithm": "nsga2", "early_stopping": "true"}, (True, 10, None, True)),
+        ({"warm_start": "x", "live_report": "false"}, (True, 1, "x", False)),
+        ({"warm_start": "x", "initial_trials": "4"}, (True, 4, "x", True)),
+    ],
+)
+def test_what_the_flags_ask_for(tmp_path, monkeypatch, given, expected):
+    path = small.write_npz(tmp_path / "small.npz")
+    found = []
+
+    def take(run_dir, dataset, board, options, interrupts):
+        found.append(options)
+        return 0
+
+    monkeypatch.setattr(_search_run, "search_and_report", take)
+    monkeypatch.setattr(_interrupts.Interrupts, "install", lambda self: None)
+    with flagsaver.as_parsed(dataset=path, run_dir=str(tmp_path / "run"), **given):
+        assert search.main([]) == 0
+    (options,) = found
+    got = (options.early_stopping, options.initial_trials)
+    assert (*got, options.warm_start, options.live_report) == expected
+
+
+def test_a_warm_start_without_effect_is_refused(tmp_path):
+    with (
+        flagsaver.as_parsed(warm_start="x", algorithm="qlognehvi"),
+        pytest.raises(_cli.UsageError, match="--warm_start=x has no effect"),
+    ):
+        search.main([])
+
+
 def test_no_more_workers_than_trials(tmp_path, dataset, monkeypatch):
     started = []
 

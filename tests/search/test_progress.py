@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from spjax.search.errors import SearchError
+from spjax.search.pareto import hypervolume
 from spjax.search.progress import StopRule, hypervolumes
 from spjax.search.settings import Settings
 
@@ -44,6 +45,22 @@ def test_without_limits_the_largest_value_bounds_the_box():
     assert hypervolumes(rows, settings) == pytest.approx([0.0, 0.0])
     rows.append(_row(0.25, 50, 10))
     assert hypervolumes(rows, settings)[-1] == pytest.approx(0.5**3)
+
+
+def test_it_is_the_volume_of_all_trials_up_to_each():
+    rng = np.random.default_rng(3)
+    rows = []
+    for _ in range(40):
+        status = "completed" if rng.random() < 0.8 else "stopped"
+        error, size = rng.uniform(0, 0.6), int(rng.integers(1, 1200))
+        rows.append(_row(error, size, int(rng.integers(1, 120)), status))
+    volumes = hypervolumes(rows, _SETTINGS)
+    names = ("validation_error", "model_size_nonzero", "planned_arena")
+    for count in range(1, 41):
+        done = [r for r in rows[:count] if r["status"] == "completed"]
+        points = np.array([[r[n] for n in names] for r in done]).reshape(-1, 3)
+        expected = hypervolume(points / np.array([0.5, 1000, 100]), np.ones(3))
+        assert volumes[count - 1] == pytest.approx(expected, abs=1e-12)
 
 
 def test_it_never_falls():
