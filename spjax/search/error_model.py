@@ -6,6 +6,11 @@ for it, and one under way, where that is asked for, as if it had ended with the 
 that the others lead to expect ("kriging believer": Ginsbourger, Le Riche and Carraro,
 2010): the model is then surer near it, and the next proposal goes elsewhere.
 
+Beside the process there is a trend, linear in the traits of size: beyond what was tried
+a process returns to the mean, and would promise average errors of ever smaller
+networks, which a search for small ones then trains in vain. Its weights are those of a
+ridge regression.
+
 Hyperparameters are the slow part. They are those of the first trials, up to a round
 number of them, and so change once in ten trials or more: still a function of the
 trials alone, but mostly known from the proposal before.
@@ -29,6 +34,9 @@ from spjax.search.settings import ERROR, Settings
 from spjax.search.traits import TRAITS, traits
 
 FEWEST = 3
+# The costs, and the values of the narrow places.
+_IN_TREND = TRAITS.index("fewest_channels") + 1
+_RIDGE = 3.0
 # Up to so many trials, hyperparameters are fitted once in so many.
 _STEPS = ((12, 1), (50, 5), (100, 10), (math.inf, 20))
 
@@ -38,12 +46,25 @@ class ErrorModel:
     """A fitted model.
 
     Attributes:
-      process: of the logarithm of the error, for the functions of `surrogates`.
+      process: of what the trend leaves of the logarithm of the error.
+      trend: its constant, and one weight for each of the first traits.
       believed: [r] the errors that trials under way are taken to have.
     """
 
     process: Any
+    trend: np.ndarray
     believed: np.ndarray
+
+    def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation, [m] each, of the logarithms of errors.
+
+        Args:
+          inputs: [m, ..] from `inputs_of`.
+        """
+        mean, covariance = surrogates.predict(self.process, inputs)
+        # No network errs more often than always.
+        mean = np.minimum(mean + _along(self.trend, inputs), 0.0)
+        return mean, np.sqrt(np.maximum(np.diag(covariance), 1e-10))
 
 
 def fit(settings: Settings, observations: Sequence[Observation]) -> ErrorModel | None:
@@ -61,13 +82,35 @@ def fit(settings: Settings, observations: Sequence[Observation]) -> ErrorModel |
         return None
     inputs = np.stack([seen_inputs(o.genome, settings) for o, _ in learnt])
     values = surrogates.from_error(np.array([error for _, error in learnt]))
+    first = _first(len(values))
+    trend = _trend(inputs[:first], values[:first])
+    values = values - _along(trend, inputs)
     process = conditioned(inputs, values, len(TRAITS))
     running = [o.genome for o in observations if o.status == "running"]
     if not running:
-        return ErrorModel(process, np.zeros(0))
+        return ErrorModel(process, trend, np.zeros(0))
     new = np.stack([seen_inputs(genome, settings) for genome in running])
     process, believed = believing(process, inputs, values, new)
-    return ErrorModel(process, surrogates.to_error(believed))
+    believed = surrogates.to_error(believed + _along(trend, new))
+    return ErrorModel(process, trend, believed)
+
+
+def _trend(inputs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Constant and weights of the ridge regression on the first traits."""
+    seen = inputs[:, -len(TRAITS) :][:, :_IN_TREND]
+    centre, level = seen.mean(axis=0), values.mean()
+    gram = (seen - centre).T @ (seen - centre) + _RIDGE * np.eye(_IN_TREND)
+    weights = np.linalg.solve(gram, (seen - centre).T @ (values - level))
+    return np.append(level - centre @ weights, weights)
+
+
+def _along(trend: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    return trend[0] + inputs[:, -len(TRAITS) :][:, :_IN_TREND] @ trend[1:]
+
+
+def _first(count: int) -> int:
+    """Of how many trials the hyperparameters are."""
+    return count - count % next(step for most, step in _STEPS if count < most)
 
 
 def conditioned(inputs: np.ndarray, values: np.ndarray, count: int) -> Any:
@@ -79,7 +122,7 @@ def conditioned(inputs: np.ndarray, values: np.ndarray, count: int) -> Any:
       count: number of traits.
     """
     n = len(values)
-    first = n - n % next(step for most, step in _STEPS if n < most)
+    first = _first(n)
     model = _fitted(
         np.ascontiguousarray(inputs[:first]).tobytes(), values[:first].tobytes(), count
     )

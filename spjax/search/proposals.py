@@ -30,7 +30,6 @@ from spjax.search import (
     preference,
     scalarise,
     stages,
-    surrogates,
 )
 from spjax.search.candidates import Candidate
 from spjax.search.drawing import cost_of, draw_feasible
@@ -187,8 +186,7 @@ def _worth(
 ) -> np.ndarray:
     """The expected growth of the hypervolume by each candidate."""
     inputs = [error_model.inputs_of(c.proposal.genome, c.cost, settings) for c in pool]
-    mean, covariance = surrogates.predict(model.process, np.stack(inputs))
-    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-10))
+    mean, deviation = model.predict(np.stack(inputs))
     costs = [[c.cost[name] for name in settings.objectives[1:]] for c in pool]
     return improvement.expected_improvement(
         front, bounds, np.array(costs), mean, deviation

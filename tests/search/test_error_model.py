@@ -9,6 +9,7 @@ from spjax.search.drawing import cost_of
 from spjax.search.early_stop import PREDICTED
 from spjax.search.observation import Observation
 from spjax.search.settings import Settings
+from spjax.search.traits import TRAITS
 from tests.search.synthetic import synthetic_error
 
 _SETTINGS = Settings(
@@ -29,7 +30,7 @@ def trials():
 
 def _predicted(model, drawn):
     inputs = np.stack([error_model.seen_inputs(g, _SETTINGS) for g in drawn])
-    return surrogates.predict(model.process, inputs)
+    return model.predict(inputs)
 
 
 def test_of_two_trials_nothing_is_learnt(trials):
@@ -75,12 +76,31 @@ def test_trials_under_way_are_believed_to_end_as_expected(trials):
     alone = error_model.fit(_SETTINGS, trials[:20])
     model = error_model.fit(_SETTINGS, [*trials[:20], *running])
     drawn = [t.genome for t in running]
-    mean, covariance = _predicted(alone, drawn)
+    mean, unsure = _predicted(alone, drawn)
     np.testing.assert_allclose(model.believed, np.exp(mean), rtol=1e-6)
     # Nothing is learnt of where it expects what, only that it is surer there.
     after, surer = _predicted(model, drawn)
     np.testing.assert_allclose(after, mean, atol=0.02)
-    assert (np.diag(surer) < 0.6 * np.diag(covariance)).all()
+    assert (surer < 0.8 * unsure).all()
+
+
+def test_the_trend_goes_on_beyond_what_was_tried():
+    # Errors that fall with the first trait alone; the second is constant.
+    rng = np.random.default_rng(4)
+    count = len(TRAITS)
+    inputs = np.hstack([rng.normal(size=(40, 6)), np.ones((40, count))])
+    inputs[:, 6] = rng.uniform(2, 4, 40)
+    values = -0.7 * inputs[:, 6] + 0.05 * rng.normal(size=40)
+    trend = error_model._trend(inputs, values)
+    # Ridge: the least of |y - a - b x|^2 + 3 b^2, here by its derivative.
+    x = inputs[:, 6] - inputs[:, 6].mean()
+    slope = x @ (values - values.mean()) / (x @ x + 3)
+    np.testing.assert_allclose(trend[1], slope)
+    np.testing.assert_allclose(trend[2:], 0, atol=1e-12)
+    far = inputs[:1].copy()
+    far[:, 6] = 0.0
+    level = values.mean() - slope * inputs[:, 6].mean()
+    np.testing.assert_allclose(error_model._along(trend, far), [level])
 
 
 def test_hyperparameters_come_from_a_round_number_of_trials():

@@ -191,7 +191,7 @@ def test_failed_trials_are_learnt_from(searched):
     settings = dataclasses.replace(_SETTINGS, random_share=0.0)
     later = [propose(settings, spoilt, 100 + i) for i in range(12)]
     slow = [p.genome.training.learning_rate <= middle for p in later]
-    assert np.mean(slow) > 0.75
+    assert np.mean(slow) > 0.7
 
 
 def test_without_a_good_trial_proposals_stay_random(searched):
