@@ -228,7 +228,7 @@ class _Ours:
         self.state = self._step(self.state, self._settings, images, labels)
 
     def prune(self, sparsity):
-        params = jax.tree.map(np.asarray, self.state.params)
+        params = self.state.params.tree()
         masks = training.genome_masks(genomes.Training(), params, sparsity)
         self.state = training.with_masks(self.state, masks)
 

@@ -5,10 +5,11 @@ from spjax.networks.downsample import downsample
 from spjax.networks.files import FileError, flatten, load_tree, save_tree, unflatten
 from spjax.networks.inference import inference_function
 from spjax.networks.inherit import inherit
-from spjax.networks.init import init_variables, variable_shapes
+from spjax.networks.init import init_variables
 from spjax.networks.liveness import dead_channels
 from spjax.networks.lowering import INFERENCE, TRAINING, Lowering
 from spjax.networks.module import MOMENTUM, Network, build, reduced_channels
+from spjax.networks.variable_shapes import variable_shapes
 
 __all__ = [
     "Compacted",

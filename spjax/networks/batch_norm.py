@@ -44,9 +44,9 @@ def batch_norm(
 
 
 def _normalise(x, scale, bias, channel_axis):
-    axes, spread = _axes(x, channel_axis)
-    mean = jnp.mean(x, axes)
-    variance = jnp.mean(jnp.square(x - spread(mean)), axes)
+    spread, count = _spread(x, channel_axis), x.size // x.shape[channel_axis]
+    mean = _sum(x, channel_axis) / count
+    variance = _sum(jnp.square(x - spread(mean)), channel_axis) / count
     inverse = jax.lax.rsqrt(variance + EPSILON)
     gain = scale * inverse
     y = x * spread(gain) + spread(bias - mean * gain)
@@ -61,10 +61,9 @@ def _forward(x, scale, bias, channel_axis):
 def _backward(channel_axis, residuals, cotangents):
     x, scale, mean, inverse = residuals
     g = cotangents[0]
-    axes, spread = _axes(x, channel_axis)
-    count = x.size // x.shape[channel_axis]
-    d_bias = jnp.sum(g, axes)
-    d_scale = jnp.sum(g * (x - spread(mean)), axes) * inverse
+    spread, count = _spread(x, channel_axis), x.size // x.shape[channel_axis]
+    d_bias = _sum(g, channel_axis)
+    d_scale = _sum(g * (x - spread(mean)), channel_axis) * inverse
     # dL/dx as one multiply-add of g and one of x, with a vector's worth of constants.
     gain = scale * inverse
     slope = gain * inverse * d_scale / count
@@ -76,8 +75,13 @@ def _backward(channel_axis, residuals, cotangents):
 batch_norm.defvjp(_forward, _backward)
 
 
-def _axes(x, channel_axis):
-    """The axes to average over, and how a vector [C] is spread over ``x``."""
-    axes = tuple(axis for axis in range(x.ndim) if axis != channel_axis)
+def _spread(x, channel_axis):
+    """How a vector [C] is spread over ``x``."""
     shape = [-1 if axis == channel_axis else 1 for axis in range(x.ndim)]
-    return axes, lambda vector: vector.reshape(shape)
+    return lambda vector: vector.reshape(shape)
+
+
+def _sum(x, channel_axis):
+    """Sums [C], first over what is contiguous: one sum over all compiles slowly."""
+    inner = tuple(range(channel_axis + 1, x.ndim))
+    return jnp.sum(jnp.sum(x, inner), tuple(range(channel_axis)))

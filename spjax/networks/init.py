@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from spjax.genomes.genome import Genome
-from spjax.networks.module import build
+from spjax.networks.variable_shapes import variable_shapes
 
 _LINEAR = ("classifier", "reduce", "shortcut")
 
@@ -42,16 +42,6 @@ def init_variables(
         shapes,
     )
     return {"params": drawn["params"], "batch_stats": drawn.get("batch_stats", {})}
-
-
-def variable_shapes(
-    genome: Genome, input_shape: tuple[int, int, int], num_classes: int
-) -> dict:
-    """Returns the network's variables as a tree of ``jax.ShapeDtypeStruct``."""
-    module = build(genome, num_classes)
-    x = jax.ShapeDtypeStruct((1, *input_shape), np.float32)
-    # The key is made inside: outside it would compile a program.
-    return jax.eval_shape(lambda x: module.init(jax.random.key(0), x), x)
 
 
 def _draw(path: list[str], shape: tuple[int, ...], seed: int) -> np.ndarray:

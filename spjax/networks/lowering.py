@@ -20,6 +20,9 @@ from spjax.networks.row_depthwise import row_depthwise
 
 # From here on Eigen's convolution is as fast as the row form and copies less.
 _WIDE_PATCH = 512
+# On small images with a small kernel it is as fast too, and compiles in a third of the
+# time. With a stride or without padding Eigen has no fast gradient.
+_SMALL_IMAGE, _SMALL_KERNEL, _FEW_CHANNELS = 64, 4, 4
 
 _Conv = Callable[[jax.Array, jax.Array, int, str], jax.Array]
 
@@ -94,9 +97,20 @@ def _training_conv(
     side, _, channels, _ = kernel.shape
     if side == 1:
         return _pointwise(x[::stride, :, ::stride], kernel[0, 0])
-    if side * side * channels > _WIDE_PATCH:
+    height, _, width, _ = x.shape
+    small = height * width <= _SMALL_IMAGE and side <= _SMALL_KERNEL
+    small &= stride == 1 and padding == "SAME" and channels >= _FEW_CHANNELS
+    if small or side * side * channels > _WIDE_PATCH:
         return _conv("HCWN")(x, kernel, stride, padding)
     return row_conv(x, kernel, stride, padding)
+
+
+def _training_depthwise(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: str
+) -> jax.Array:
+    if kernel.shape[3] == 1:
+        return _training_conv(x, kernel, stride, padding)
+    return row_depthwise(x, kernel, stride, padding)
 
 
 def _pointwise(x: jax.Array, matrix: jax.Array) -> jax.Array:
@@ -120,6 +134,6 @@ INFERENCE = Lowering(
     (0, 1, 2, 3), _conv("NHWC"), _conv("NHWC", True), _max_pool, _average_pool
 )
 TRAINING = Lowering(
-    (3, 0, 2, 1), _training_conv, row_depthwise, max_pool, _training_average_pool
+    (3, 0, 2, 1), _training_conv, _training_depthwise, max_pool, _training_average_pool
 )
 LOWERINGS = {"inference": INFERENCE, "training": TRAINING}

@@ -28,6 +28,7 @@ from spjax.training.step import (
     init_state,
     make_settings,
     make_step,
+    step_function,
     with_masks,
 )
 from spjax.training.train import TrainResult, kernel_sparsity, train
@@ -62,6 +63,7 @@ __all__ = [
     "recalibrate",
     "removed_share",
     "settle",
+    "step_function",
     "train",
     "use_compilation_cache",
     "with_masks",

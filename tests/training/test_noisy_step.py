@@ -97,11 +97,16 @@ def test_settling_keeps_means_moments_and_the_count(kind, batch):
     ]
     assert plain.opt_state.count == 3
     jax.tree.map(
-        np.testing.assert_array_equal, plain.params, training.mean_params(state.params)
+        np.testing.assert_array_equal,
+        plain.params.tree(),
+        training.mean_params(state.params),
     )
     # Moments stay with their tensors, though the vectors are shorter.
     for name in ("bias", "kernel"):
-        noisy, own = (_slice(p.params, "classifier", name) for p in (state, plain))
+        noisy, own = (
+            _slice(params, "classifier", name)
+            for params in (state.params, plain.params.tree())
+        )
         vectors = [_vectors(p.opt_state) for p in (state, plain)]
         assert len(vectors[0]) == len(vectors[1]) == 2
         for before, after in zip(*vectors, strict=True):

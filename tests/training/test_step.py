@@ -67,20 +67,20 @@ def test_three_steps_are_those_of_plain_optax(batch):
         expected, opt_state, loss = reference_step(expected, opt_state, count, *batch)
         losses.append(loss)
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)  # noqa: E731
-    jax.tree.map(close, state.params, expected["params"])
-    jax.tree.map(close, state.batch_stats, expected["batch_stats"])
+    jax.tree.map(close, state.params.tree(), expected["params"])
+    jax.tree.map(close, state.batch_stats.tree(), expected["batch_stats"])
     assert float(state.totals[0]) == pytest.approx(BATCH * sum(losses), rel=1e-3)
 
 
 def test_masked_weights_are_exactly_zero_and_stay_so(batch):
     _, settings, state = start()
-    masks = training.genome_masks(Training(), state.params, 0.6)
+    masks = training.genome_masks(Training(), state.params.tree(), 0.6)
     state = training.with_masks(state, masks)
     step = training.make_step(GENOME, CLASSES)
     for _ in range(5):
         state = step(state, settings, *batch)
         for mask, weight in zip(
-            jax.tree.leaves(masks), jax.tree.leaves(state.params), strict=True
+            jax.tree.leaves(masks), jax.tree.leaves(state.params.tree()), strict=True
         ):
             assert np.all(np.asarray(weight)[~mask] == 0)
             assert np.all(np.asarray(weight)[mask] != 0) or weight.ndim == 1
@@ -88,9 +88,10 @@ def test_masked_weights_are_exactly_zero_and_stay_so(batch):
 
 def test_the_state_starts_as_the_optimiser_would_start_it():
     variables, settings, state = start()
-    leaves = jax.tree.leaves(variables["params"])
-    count = sum(leaf.size for leaf in leaves)
-    assert state.opt_state.masks.shape == (count,)
+    assert state.opt_state.masks.shape == (1024,)  # 145 values, padded
+    jax.tree.map(
+        np.testing.assert_array_equal, state.params.tree(), variables["params"]
+    )
     assert state.opt_state.masks.all()
     rest = jax.tree.leaves(state.opt_state._replace(masks=np.zeros(1)))
     assert all(not np.any(leaf) for leaf in rest)
@@ -121,3 +122,38 @@ def test_the_learning_rate_by_hand():
     assert at(75) == pytest.approx(0.1 * 0.5 * (1 - np.sqrt(0.5)))
     assert at(100) == pytest.approx(0.0, abs=1e-9)
     assert max(at(t) for t in range(101)) < 0.1
+
+
+@pytest.mark.parametrize("lowering", ["inference", "training"])
+def test_the_step_as_one_function_is_that_of_two_programs(lowering, batch):
+    _, settings, state = start()
+    masks = training.genome_masks(Training(), state.params.tree(), 0.5)
+    state = training.with_masks(state, masks)
+    whole = jax.jit(training.step_function(GENOME, CLASSES, lowering))
+    ours = training.make_step(GENOME, CLASSES)
+    alone, other = whole(state, settings, *batch), ours(state, settings, *batch)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)  # noqa: E731
+    jax.tree.map(close, alone, other)
+
+
+def test_a_population_is_the_step_mapped(batch):
+    states = [training.with_masks(start(seed)[2], masks_of(seed)) for seed in range(3)]
+    settings = start()[1]
+    step = training.step_function(GENOME, CLASSES, "inference")
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
+    mapped = jax.jit(jax.vmap(step, (0, None, None, None)))(stacked, settings, *batch)
+    for index, state in enumerate(states):
+        alone = jax.jit(step)(state, settings, *batch)
+        one = jax.tree.map(lambda leaf, i=index: leaf[i], mapped)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+            one,
+            alone,
+        )
+        kernel = one.params.tree()["classifier"]["kernel"]
+        assert np.mean(kernel == 0) >= 0.1 * index
+
+
+def masks_of(seed):
+    params = start(seed)[2].params.tree()
+    return training.genome_masks(Training(), params, 0.3 * seed)
