@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from experiments import _cli
+from experiments import _cli, _fronts
 
 flags.adopt_module_key_flags(_cli)
-_RUN_DIRS = flags.DEFINE_list("run_dirs", None, "Folders of finished runs.")
 
 
 class Replay(NamedTuple):
@@ -48,11 +47,11 @@ def main(argv: Sequence[str]) -> int:
     del argv
     from spjax import search
 
-    if not _RUN_DIRS.value:
+    if not _fronts.RUN_DIRS.value:
         raise _cli.UsageError("--run_dirs is missing: name folders of finished runs")
     print("| run | trials | stopped | epochs saved | front points lost | hypervolume |")
     print("|:--|--:|--:|--:|--:|--:|")
-    for run_dir in _RUN_DIRS.value:
+    for run_dir in _fronts.RUN_DIRS.value:
         try:
             stored = search.read_run_file(run_dir)
             rows = with_curves(run_dir, search.read_records(run_dir))

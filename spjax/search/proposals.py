@@ -8,7 +8,8 @@ stages are SpArSe's (see `stages`), if they are asked for. Otherwise than there,
   genome, and enter exactly; only the error is modelled;
 * a candidate's worth is the expected growth of the hypervolume within the soft bounds
   (see `improvement`, `preference`), which weighs all of the front at once, in place of
-  one random scalarisation of a random sample. Readings count as points of the front;
+  one random scalarisation of a random sample. Readings count as points of the front,
+  and networks that take long to train must promise more (see `effort`);
 * candidates are also crossings of two references, and edits of the best candidates of
   a first round.
 
@@ -33,6 +34,7 @@ from spjax.search import (
 )
 from spjax.search.candidates import Candidate
 from spjax.search.drawing import cost_of, draw_feasible
+from spjax.search.effort import efforts
 from spjax.search.error_model import ErrorModel
 from spjax.search.observation import (
     Observation,
@@ -79,6 +81,12 @@ def propose(
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
     bounds = preference.soft_bounds(settings, objective_values(settings, good))
     front = _front(settings, observations, model)
+
+    def worths(pool: Sequence[Candidate]) -> np.ndarray:
+        drawn = [candidate.proposal.genome for candidate in pool]
+        effort = efforts(settings, observations, drawn)
+        return _worth(settings, model, pool, front, bounds) / effort
+
     stage = stages.stage_of(settings, index)
     groups = _references(rng, settings, stage, good, bounds)
 
@@ -89,7 +97,7 @@ def propose(
     pool = candidates.draw_pool(settings, draw, taken, first)
     if not pool:
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
-    worth = _worth(settings, model, pool, front, bounds)
+    worth = worths(pool)
     leaders = [pool[i].proposal for i in np.argsort(-worth, kind="stable")[:_LEADERS]]
 
     def refine() -> Proposal | None:
@@ -100,7 +108,7 @@ def propose(
     more = candidates.draw_pool(settings, refine, known, settings.candidates - first)
     if more:
         pool = pool + more
-        worth = np.append(worth, _worth(settings, model, more, front, bounds))
+        worth = np.append(worth, worths(more))
     return pool[int(np.argmax(worth))].proposal
 
 
