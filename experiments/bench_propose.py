@@ -1,7 +1,7 @@
 """How long a search takes to choose its next genome, by algorithm.
 
     python -m experiments.bench_propose
-    python -m experiments.bench_propose --algorithms=morphs,qlognehvi --trials=10,60
+    python -m experiments.bench_propose --propose_by=morphs,qlognehvi --finished=10,60
 
 Nothing is trained: the finished trials are random genomes within the board's limits,
 with their exact costs and a made-up error that falls with operations and weights. For
@@ -26,12 +26,12 @@ _BOARD_FLAGS = (_flags.BOARD, _flags.RAM_BYTES, _flags.FLASH_BYTES)
 flags.adopt_module_key_flags(_cli)
 for _holder in _BOARD_FLAGS:
     flags.declare_key_flag(_holder.name)
-_ALGORITHMS = flags.DEFINE_list(
-    "algorithms",
+_PROPOSE_BY = flags.DEFINE_list(
+    "propose_by",
     ["morphs", "sparse", "random", "ageing_evolution", "nsga2"],
     "What to time, as --algorithm of the search.",
 )
-_TRIALS = flags.DEFINE_list("trials", ["10", "100", "300"], "Finished trials.")
+_FINISHED = flags.DEFINE_list("finished", ["10", "100", "300"], "Finished trials.")
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Proposals to time.", lower_bound=1)
 _SIDE = flags.DEFINE_integer("side", 28, "Side of the grey images.", lower_bound=4)
 _PENDING = flags.DEFINE_integer("pending", 1, "Trials under way.", lower_bound=0)
@@ -40,7 +40,7 @@ _PENDING = flags.DEFINE_integer("pending", 1, "Trials under way.", lower_bound=0
 def main(argv: Sequence[str]) -> int:
     """Times and prints the table."""
     del argv
-    counts = _whole_numbers(_TRIALS.value)
+    counts = _whole_numbers(_FINISHED.value)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     from spjax import search
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     )
     trials = observe(base, max(counts) + _REPEATS.value + _PENDING.value)
     print("| algorithm | trials | seconds a proposal | slowest |\n|---|--:|--:|--:|")
-    for name in _ALGORITHMS.value:
+    for name in _PROPOSE_BY.value:
         try:
             settings = dataclasses.replace(base, algorithm=name)
         except search.SearchError as error:
@@ -155,7 +155,7 @@ def _whole_numbers(texts: Sequence[str]) -> list[int]:
         counts = []
     if not counts or min(counts) < 1:
         raise _cli.UsageError(
-            f"--trials={','.join(texts)}: give whole numbers above 0, e.g. 10,100,300"
+            f"--finished={','.join(texts)}: give whole numbers above 0, e.g. 10,100,300"
         )
     return counts
 

@@ -53,5 +53,5 @@ def test_every_proposal_is_timed_with_one_more_trial_before_it(
 def test_numbers_of_trials_are_whole_and_above_zero():
     assert bench_propose._whole_numbers(["10", "300"]) == [10, 300]
     for bad in (["x"], ["0"], []):
-        with pytest.raises(_cli.UsageError, match="--trials="):
+        with pytest.raises(_cli.UsageError, match="--finished="):
             bench_propose._whole_numbers(bad)
