@@ -19,6 +19,7 @@ of the rates (median [quartiles] over repeats), the ratios within each repeat, a
 where our time goes.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -46,6 +47,13 @@ _CLOCK = flags.DEFINE_enum(
     "wall",
     ["wall", "cpu"],
     "`cpu`, the process's own time, is steadier where other programs run.",
+)
+_GENES = flags.DEFINE_enum(
+    "genes",
+    "drawn",
+    ["drawn", "plain"],
+    "How spjax trains them: with the pruning and learning rates that were drawn with "
+    "the genomes, as in a search, or `plain`, without pruning, as the others do.",
 )
 _WAY = flags.DEFINE_string("way", None, "For the program's own use: measure one way.")
 
@@ -86,7 +94,7 @@ def _clock():
 
 def _genomes(dataset):
     """The genomes, the same for every way."""
-    from spjax import search
+    from spjax import genomes, search
     from spjax.search import draw_feasible
 
     board = _flags.get_board()
@@ -102,6 +110,9 @@ def _genomes(dataset):
     for i in range(_GENOMES.value):
         rng = np.random.default_rng([_SEED.value, i])
         drawn.append(draw_feasible(rng, settings, set(drawn)))
+    if _GENES.value == "plain":
+        plain = genomes.Training(_RATE, "none")
+        drawn = [dataclasses.replace(genome, training=plain) for genome in drawn]
     return drawn
 
 
