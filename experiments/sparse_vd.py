@@ -17,8 +17,8 @@ The papers train with noise to the end and remove what has log alpha >= 3; so do
 --finish=0. That takes hundreds of epochs. With --finish=F the last share F of training
 is without noise: the means lose the weights with the largest log alpha, layers alike,
 step by step up to --sparsity (``pruning.cubic``), and those that are left are trained
-on. With --finish=0, units that have no weight left are cut out after each epoch once
-the KL weight is 1, which makes the rest faster.
+on. Units that have no weight left are cut out after each noisy epoch once the KL
+weight is 1, which makes the rest faster.
 """
 
 import functools
@@ -208,12 +208,13 @@ def train(
         )
         last = epoch == _EPOCHS.value - 1
         warm = (epoch + 1) / _EPOCHS.value > _WARM_UP.value
-        if variational and not last and warm and noisy == _EPOCHS.value:
+        if variational and not last and warm:
             params, state, images, units = _shrink(
                 optimiser, params, state, images, units, pruned
             )
     if noisy < _EPOCHS.value:
-        return _finish(params, images, labels, order, noisy), {}
+        params = _finish(params, images, labels, order, noisy, _lenet.count(whole))
+        return _lenet.restore(params, whole, units), {}
     others = {}
     for threshold in _THRESHOLDS if variational else ():
         other = pruning.layers.prune(params, threshold=threshold)
@@ -222,12 +223,17 @@ def train(
     return _lenet.restore(pruned, whole, units), others
 
 
-def _finish(params, images, labels, order, begin):
-    """Trains the means on without noise, and removes weights by log alpha."""
+def _finish(params, images, labels, order, begin, weights):
+    """Trains the means on without noise, and removes weights by log alpha.
+
+    The sparsity asked for is that of all ``weights``, of those cut out as well.
+    """
+    left = sum(p["kernel"].size for p in params.values())
+    sparsity = max(0.0, 1 - (1 - _target()) * weights / left)
     steps = len(images) // _BATCH.value
     total = steps * _EPOCHS.value
     last = (3 * total + steps * begin) // 4
-    target = pruning.cubic(_target(), begin=steps * begin, end=last)
+    target = pruning.cubic(sparsity, begin=steps * begin, end=last)
     log_sigma2 = {n: np.asarray(p["log_sigma2"]) for n, p in params.items()}
     plain = jax.tree.map(np.asarray, pruning.layers.prune(params, threshold=np.inf))
     # The rate goes on falling from where the noisy part has left it.
