@@ -82,7 +82,14 @@ def main(argv: Sequence[str]) -> int:
 def _in_a_process(way):
     own = [f for f in sys.argv[1:] if not f.startswith("--way")]
     command = [sys.executable, "-m", "experiments.bench_search", *own, f"--way={way}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = dict(os.environ)
+    if way == "spjax":
+        from spjax.search import workers
+
+        environment |= workers.WORKER_ENVIRONMENT
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment
+    )
     if done.returncode:
         raise RuntimeError(f"{way} failed: {done.stderr.strip()[-500:]}")
     return json.loads(done.stdout.splitlines()[-1])

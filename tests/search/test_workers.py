@@ -175,3 +175,10 @@ def test_workers_do_not_outlive_a_parent_that_is_killed():
     while not all(map(_gone, process_ids)):
         assert time.monotonic() < end, "orphans"
         time.sleep(0.05)
+
+
+def test_xla_reads_every_option_of_the_workers():
+    # What stands after an option without dashes is not read.
+    options = workers.WORKER_ENVIRONMENT["XLA_FLAGS"].split()
+    assert all(option.startswith("--") for option in options[:-1])
+    assert "intra_op_parallelism_threads=1" in options
