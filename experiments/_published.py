@@ -1,0 +1,165 @@
+"""A search beside published networks: same data, same limits, longer final training.
+
+Three steps, each left out if a run before has finished it:
+
+1. ``experiments.search`` within the largest published size and memory, on training and
+   validation splits, into ROOT/search.
+2. For each published network, the point of that front with the lowest validation error
+   that is no larger in either figure, trained anew by ``experiments.train`` for longer
+   and with several seeds, into ROOT/TRIAL. The test split is read there.
+3. A table and a picture, ROOT/published.md and ROOT/published.png.
+
+Published kilobytes are taken as 1,000 bytes, the stricter reading.
+"""
+
+import dataclasses
+import pathlib
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from experiments import _cli, _flags
+from spjax import report
+from spjax.report import beside
+
+ROOT = flags.DEFINE_string("root", None, "Folder of all steps; runs/published-DATASET.")
+MINUTES = flags.DEFINE_float("minutes", 120.0, "Of search.", lower_bound=0.001)
+TRIALS = flags.DEFINE_integer("trials", 1000, "At most so many trials.", lower_bound=1)
+WORKERS = flags.DEFINE_integer("workers", 2, "Of the search.", lower_bound=1)
+SEED = flags.DEFINE_integer("seed", 0, "Of the search.", lower_bound=0)
+FINAL_EPOCHS = flags.DEFINE_integer(
+    "final_epochs", 100, "Passes over the data in a final training.", lower_bound=1
+)
+FINAL_SEEDS = flags.DEFINE_integer(
+    "final_seeds", 3, "Final trainings of a network.", lower_bound=1
+)
+flags.declare_key_flag("data_dir")
+flags.declare_key_flag("download")
+flags.adopt_module_key_flags(_cli)
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """What is searched, and what it stands beside.
+
+    Attributes:
+      dataset: as --dataset of the search.
+      memory_model: the working memory that the published figures are in.
+      rows: the published networks.
+      search_flags: further flags of the search.
+      train_flags: further flags of the final trainings.
+    """
+
+    dataset: str
+    memory_model: str
+    rows: tuple[beside.Published, ...]
+    search_flags: tuple[str, ...] = ()
+    train_flags: tuple[str, ...] = ()
+
+
+def run(benchmark: Benchmark) -> int:
+    """Does what is missing, then writes and prints the comparison.
+
+    Returns:
+      The exit status; that of the step that failed, if one did.
+    """
+    root = pathlib.Path(ROOT.value or f"runs/published-{benchmark.dataset}")
+    code = _search(benchmark, root / "search")
+    if code:
+        return code
+    front = report.read_front(root / "search" / "front.json")
+    found = []
+    for row in benchmark.rows:
+        point = choose(front["points"], row, benchmark.memory_model)
+        if point is None:
+            found.append((row, None))
+            continue
+        label = report.label_of(point)
+        code = _train(benchmark, root, root / f"final-{label}", point)
+        if code:
+            return code
+        found.append((row, _read(root / f"final-{label}", label, benchmark)))
+    table = beside.beside_table(found, benchmark.memory_model)
+    report.write_text(root / "published.md", table + "\n")
+    beside.plot_beside(
+        root / "published.png", found, benchmark.dataset, benchmark.memory_model
+    )
+    print(table)
+    print(f"wrote  {root / 'published.md'}, {root / 'published.png'}")
+    return 0
+
+
+def choose(
+    points: Sequence[Mapping[str, Any]], row: beside.Published, memory_model: str
+) -> Mapping[str, Any] | None:
+    """The point with the lowest validation error within a published network's figures.
+
+    Args:
+      points: of a front.
+      row: the published network.
+      memory_model: name of its working memory.
+
+    Returns:
+      The point; None if none is as small.
+    """
+    small = [
+        point
+        for point in points
+        if point["model_size_nonzero"] <= row.size_bytes
+        and point[memory_model] <= row.memory_bytes
+    ]
+    return min(small, key=lambda point: point["validation_error"], default=None)
+
+
+def _search(benchmark, folder):
+    if (folder / "best.json").is_file():
+        return 0
+    command = ["--resume"] if (folder / "run.json").is_file() else []
+    command += [
+        f"--run_dir={folder}",
+        f"--dataset={benchmark.dataset}",
+        f"--memory_model={benchmark.memory_model}",
+        f"--ram_bytes={max(row.memory_bytes for row in benchmark.rows)}",
+        f"--flash_bytes={max(row.size_bytes for row in benchmark.rows)}",
+        f"--time_budget={MINUTES.value}",
+        f"--trials={TRIALS.value}",
+        f"--workers={WORKERS.value}",
+        f"--seed={SEED.value}",
+    ]
+    return _call("experiments.search", [*command, *benchmark.search_flags])
+
+
+def _train(benchmark, root, folder, point):
+    if (folder / "best.json").is_file():
+        return 0
+    genome = root / "search" / point["files"]["searched"]
+    command = [
+        f"--run_dir={folder}",
+        f"--genome={genome}",
+        f"--dataset={benchmark.dataset}",
+        f"--memory_model={benchmark.memory_model}",
+        f"--epochs={FINAL_EPOCHS.value}",
+        f"--seeds={FINAL_SEEDS.value}",
+    ]
+    return _call("experiments.train", [*command, *benchmark.train_flags])
+
+
+def _read(folder, label, benchmark):
+    rows = report.read_trials_csv(folder / "trials.csv")
+    done = [row for row in rows if row["status"] == "completed"]
+    head = report.read_front(folder / "front.json")["header"]
+    return beside.trained(label, done, head["summary"], benchmark.memory_model)
+
+
+def _call(program, arguments):
+    # As a program: its flags have the names of ours.
+    command = [sys.executable, "-m", program, *arguments]
+    if _flags.DATA_DIR.value is not None:
+        command.append(f"--data_dir={_flags.DATA_DIR.value}")
+    if _flags.DOWNLOAD.value:
+        command.append("--download")
+    print("$", "python", *command[1:], flush=True)
+    return subprocess.run(command, check=False).returncode
