@@ -8,7 +8,7 @@ from spjax.networks.inherit import inherit
 from spjax.networks.init import init_variables
 from spjax.networks.liveness import dead_channels
 from spjax.networks.lowering import INFERENCE, TRAINING, Lowering
-from spjax.networks.module import MOMENTUM, Network, build, reduced_channels
+from spjax.networks.module import MOMENTUM, Network, build
 from spjax.networks.variable_shapes import variable_shapes
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "inherit",
     "init_variables",
     "load_tree",
-    "reduced_channels",
     "save_tree",
     "unflatten",
     "variable_shapes",

@@ -24,7 +24,6 @@ from spjax.networks import liveness
 from spjax.networks.files import flatten, unflatten
 from spjax.networks.keep import Kept, choose, merged_kernel
 from spjax.networks.liveness import Trunk, Values
-from spjax.networks.module import reduced_channels
 
 
 class Compacted(NamedTuple):
@@ -212,7 +211,7 @@ def _cut_layer(
 
 
 def _with_width(gene: genomes.Conv, inputs: int, width: int) -> genomes.Conv:
-    if reduced_channels(inputs, gene.reduction) == width:
+    if genomes.reduced_channels(inputs, gene.reduction) == width:
         return gene
     return dataclasses.replace(gene, reduction=1 - width / inputs)
 

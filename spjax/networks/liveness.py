@@ -22,7 +22,6 @@ from typing import NamedTuple
 import numpy as np
 
 from spjax import genomes
-from spjax.networks import module
 from spjax.networks.batch_norm import EPSILON
 from spjax.networks.files import flatten
 
@@ -211,7 +210,7 @@ def _conv_layer(
         emitted[f"{name}/depthwise"] = v
         last = "pointwise"
     elif gene.kind == "downsampled":
-        kept = module.reduced_channels(len(v), gene.reduction)
+        kept = genomes.reduced_channels(len(v), gene.reduction)
         v = emitted[f"{name}/reduce"] = _linear(f"{name}/reduce", v, kept, params)
     return finish(_linear(f"{name}/{last}", v, gene.channels, params), "norm")
 

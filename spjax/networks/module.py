@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from spjax.genomes.genome import Block, Conv, Genome
+from spjax.genomes.shapes import reduced_channels
 from spjax.networks.batch_norm import EPSILON, batch_norm
 from spjax.networks.lowering import LOWERINGS, Lowering
 
@@ -43,11 +44,6 @@ def plain_product(
     """``operation(x, kernel)``; the default ``product`` of ``build``."""
     del module, axes
     return operation(x, kernel)
-
-
-def reduced_channels(channels: int, reduction: float) -> int:
-    """Channels that a ``downsampled`` convolution keeps of its input; at least 1."""
-    return max(1, round(channels * (1.0 - reduction)))
 
 
 def _parameter(

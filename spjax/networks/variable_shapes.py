@@ -10,9 +10,9 @@ import math
 import jax
 import numpy as np
 
-from spjax.genomes import block_shapes
+from spjax.genomes import block_shapes, reduced_channels
 from spjax.genomes.genome import Block, Conv, Genome
-from spjax.genomes.shapes import BlockShapes, reduced_channels
+from spjax.genomes.shapes import BlockShapes
 
 
 def variable_shapes(

@@ -127,3 +127,11 @@ def test_reduced_channels_keep_the_nearest_whole_number(channels, reduction):
     assert 1 <= kept <= channels
     assume(channels * (1 - reduction) >= 0.5)
     assert abs(kept - channels * (1 - reduction)) <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("channels", "reduction", "kept"),
+    [(8, 0.5, 4), (8, 0.75, 2), (1, 0.75, 1), (3, 0.5, 2), (10, 0.0, 10)],
+)
+def test_reduced_channels(channels, reduction, kept):
+    assert genomes.reduced_channels(channels, reduction) == kept

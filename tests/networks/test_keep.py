@@ -163,7 +163,7 @@ def test_reduction_keeps_its_width_or_is_multiplied_out(dead, kind, inputs, redu
     assert ("reduce" in layer) == (kind == "downsampled")
     if kind == "downsampled":
         assert layer["reduce"]["kernel"].shape == (1, 1, inputs, 5)
-        assert networks.reduced_channels(inputs, reduction) == 5
+        assert genomes.reduced_channels(inputs, reduction) == 5
 
 
 def test_a_sparse_kernel_is_not_multiplied_out():

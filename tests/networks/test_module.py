@@ -173,11 +173,3 @@ def test_modules_are_equal_by_genome():
     assert networks.build(MIXED, 3) == networks.build(MIXED, 3)
     assert hash(networks.build(MIXED, 3)) == hash(networks.build(MIXED, 3))
     assert networks.build(MIXED, 3) != networks.build(MIXED, 4)
-
-
-@pytest.mark.parametrize(
-    ("channels", "reduction", "kept"),
-    [(8, 0.5, 4), (8, 0.75, 2), (1, 0.75, 1), (3, 0.5, 2), (10, 0.0, 10)],
-)
-def test_reduced_channels(channels, reduction, kept):
-    assert networks.reduced_channels(channels, reduction) == kept
