@@ -154,7 +154,7 @@ class _TorchNetwork:
             x = self._conv(f"{name}/p", x, gene.channels, 1, bias=bias)
         else:
             if gene.kind == "downsampled":
-                kept = networks.reduced_channels(x.shape[1], gene.reduction)
+                kept = genomes.reduced_channels(x.shape[1], gene.reduction)
                 x = self._conv(f"{name}/r", x, kept, 1, bias=False)
             x = self._conv(name, x, gene.channels, gene.kernel, **place, bias=bias)
         return self._finish(name, x, gene)

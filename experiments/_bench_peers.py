@@ -68,7 +68,7 @@ class PlainNetwork(nn.Module):
             x = finish(depthwise(x))
             return finish(nn.Conv(gene.channels, (1, 1), use_bias=bias)(x))
         if gene.kind == "downsampled":
-            kept = networks.reduced_channels(channels, gene.reduction)
+            kept = genomes.reduced_channels(channels, gene.reduction)
             x = nn.Conv(kept, (1, 1), use_bias=False)(x)
         return finish(nn.Conv(gene.channels, side, **spatial, use_bias=bias)(x))
 
