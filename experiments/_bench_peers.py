@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from spjax import genomes, networks
+from spjax import genomes
 
 
 class PlainNetwork(nn.Module):
