@@ -17,6 +17,7 @@ from experiments import (
     _live_report,
     _results,
     _run_folder,
+    _trial_specs,
 )
 from spjax import data, deploy, genomes, report, search, training
 
@@ -54,6 +55,7 @@ class Options:
     early_stopping: bool = False
     warm_start: str | None = None
     live_report: bool = False
+    together: int = 1
 
 
 def default_run_dir(dataset: str, board: str) -> pathlib.Path:
@@ -139,9 +141,10 @@ def search_and_report(
         seed=options.seed,
     )
     console = _display.make_console()
+    at_once = f", {options.together} at a time" if options.together > 1 else ""
     plan = (
-        f"{options.trials} trials of {config.epochs} epoch(s), {options.workers} "
-        f"worker(s), seed {options.seed}, into {run_dir}"
+        f"{options.trials} trials of {config.epochs} epoch(s){at_once}, "
+        f"{options.workers} worker(s), seed {options.seed}, into {run_dir}"
     )
     _display.say_what(
         console, dataset, board, options.memory_model, options.size_model, plan
@@ -227,6 +230,7 @@ def _open_study(run_dir, dataset, board, config, options):
         algorithm=options.algorithm,
         population=options.population,
         size_model=options.size_model,
+        together=options.together,
     )
     identity = {
         "dataset": dataset.name,
@@ -301,22 +305,6 @@ def _save_data(run_dir, dataset):
 
 
 def _run(study, config, options, cache, head, dataset, console, interrupts):
-    def specify(trial: search.Trial) -> search.TrialSpec:
-        weights, stops = search.weights_of(study.run_dir, trial.parent), None
-        if options.early_stopping:
-            # Of this moment: the same when the run is resumed before the trial.
-            stops = search.stop_table(
-                study.records(), study.settings, trial.genome, config.epochs
-            )
-        return search.TrialSpec(
-            run_dir=str(study.run_dir),
-            index=trial.index,
-            genome=genomes.to_json(trial.genome),
-            config=config,
-            init=None if trial.parent is None else str(weights),
-            stops=stops,
-        )
-
     started, why = time.monotonic(), []
 
     def enough() -> bool:
@@ -332,14 +320,14 @@ def _run(study, config, options, cache, head, dataset, console, interrupts):
     left = max(options.trials, study.num_trials) - study.num_finished
     if not left:
         return
-    workers = min(options.workers, left)
+    workers = min(options.workers, -(-left // options.together))
+    specify = _trial_specs.specs_of(study, config, options.early_stopping)
     with (
         search.WorkerPool(workers, search.start_worker, (cache,)) as pool,
         _display.Display(console, options.trials, study.num_finished) as display,
     ):
-        events = search.run(
-            study, pool, search.run_trial, specify, options.trials, enough
-        )
+        tasks = search.run_trial, specify, options.trials, enough, search.run_trials
+        events = search.run(study, pool, *tasks)
         for event in events:
             interrupts.check()
             display.show(event, head, limits)

@@ -9,7 +9,6 @@ A run may be stopped at any moment, by Ctrl-C or by a crash; ``--resume`` goes o
 the flags that it was started with. A larger ``--trials`` prolongs it.
 """
 
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -25,7 +24,19 @@ _TRIALS = flags.DEFINE_integer(
     "trials", 40, "Networks to train, failed ones included.", lower_bound=1
 )
 _WORKERS = flags.DEFINE_integer(
-    "workers", min(2, os.cpu_count() or 1), "Worker processes.", lower_bound=1
+    "workers",
+    None,
+    "Worker processes; if not given 2, or 1 on a single core or an accelerator.",
+    lower_bound=1,
+)
+_TOGETHER = flags.DEFINE_integer(
+    "together",
+    None,
+    "Networks of one architecture that a worker trains at once, each a trial of its "
+    "own: the one that was chosen, and others with their own learning rate, kind of "
+    "pruning and sparsity. Trials with noisy kinds of pruning are trained alone; none "
+    "is stopped early. If not given 1, or 16 on an accelerator.",
+    lower_bound=1,
 )
 _RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "Folder of the run; runs/DATASET-BOARD if not given."
@@ -56,7 +67,8 @@ _SIZE_MODEL = flags.DEFINE_enum(
 _INITIAL_TRIALS = flags.DEFINE_integer(
     "initial_trials",
     None,
-    "Random genomes before the first morphs; if not given 10, or 1 with --warm_start.",
+    "Trials with random networks before the first morphs; if not given 10, or 1 with "
+    "--warm_start, times --together.",
     lower_bound=1,
 )
 _CANDIDATES = flags.DEFINE_integer(
@@ -93,7 +105,7 @@ _EARLY_STOPPING = flags.DEFINE_bool(
     "early_stopping",
     None,
     "Stop trainings whose learning curve says that smaller networks will stay better; "
-    "if not given, with --algorithm=morphs only.",
+    "if not given, with --algorithm=morphs only. Not with --together above 1.",
 )
 _WARM_START = flags.DEFINE_string(
     "warm_start",
@@ -156,7 +168,7 @@ _CACHE_DIR = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> int:
     """Runs or resumes a search, then writes and prints its results."""
     del argv
-    from experiments import _run_folder, _search_run
+    from experiments import _backend, _run_folder, _search_run
     from spjax import search
 
     interrupts = _interrupts.Interrupts()
@@ -173,6 +185,17 @@ def main(argv: Sequence[str]) -> int:
             f"--warm_start={_WARM_START.value} has no effect with "
             "--algorithm=qlognehvi, which sees its own trials only: leave one out"
         )
+    accelerator = _backend.has_accelerator()
+    if accelerator:
+        _backend.share_memory()
+    together = _TOGETHER.value or _backend.default_together(accelerator)
+    if _EARLY_STOPPING.value and together > 1:
+        raise _cli.UsageError(
+            f"--early_stopping has no effect with --together={together}: leave it out, "
+            "or add --together=1"
+        )
+    # What a run is, on whatever device it is resumed.
+    flags.FLAGS.together = together
     board = _flags.get_board()
     bounds = _search_run.bounds_of(_PRUNING.value)
     dataset = _flags.load_dataset()
@@ -184,7 +207,8 @@ def main(argv: Sequence[str]) -> int:
     )
     options = _search_run.Options(
         trials=_TRIALS.value,
-        workers=_WORKERS.value,
+        workers=_WORKERS.value or _backend.default_workers(accelerator),
+        together=together,
         resume=resume,
         seed=_SEED.value,
         epochs=_EPOCHS.value,
@@ -192,7 +216,7 @@ def main(argv: Sequence[str]) -> int:
         memory_model=_MEMORY_MODEL.value,
         size_model=_SIZE_MODEL.value,
         initial_trials=(
-            _INITIAL_TRIALS.value or (10 if _WARM_START.value is None else 1)
+            _INITIAL_TRIALS.value or together * (10 if _WARM_START.value is None else 1)
         ),
         candidates=_CANDIDATES.value,
         random_share=_RANDOM_SHARE.value,
@@ -213,7 +237,7 @@ def main(argv: Sequence[str]) -> int:
         warm_start=_WARM_START.value,
         live_report=_LIVE_REPORT.value,
         early_stopping=(
-            _ALGORITHM.value == "morphs"
+            _ALGORITHM.value == "morphs" and together == 1
             if _EARLY_STOPPING.value is None
             else _EARLY_STOPPING.value
         ),

@@ -37,13 +37,14 @@ from spjax.search.settings import (
 )
 from spjax.search.stages import starts as stage_starts
 from spjax.search.static_cost import static_cost
-from spjax.search.study import Study, Trial, create, exists, load, read_records
-from spjax.search.trial import (
+from spjax.search.study import Study, create, exists, load, read_records
+from spjax.search.together import run_trials
+from spjax.search.trial import run_trial, start_worker
+from spjax.search.trial_row import Trial
+from spjax.search.trial_spec import (
     TrialSpec,
     data_folder,
     deployed_folder,
-    run_trial,
-    start_worker,
     trial_folder,
 )
 from spjax.search.warm_start import weights_of
@@ -95,6 +96,7 @@ __all__ = [
     "program_of",
     "run",
     "run_trial",
+    "run_trials",
     "soft_bounds",
     "spread",
     "stage_starts",

@@ -40,7 +40,7 @@ def main(
                 if initializer is not None:
                     initializer(*arguments)
         except BaseException as error:  # Reported: the parent raises it.
-            connection.send(("broken", None, _describe(error)))
+            connection.send(("broken", None, describe(error)))
             return
         connection.send(("ready", None, None))
         _serve(connection)
@@ -62,16 +62,16 @@ def _serve(connection: Connection) -> None:
         try:
             answer = ("result", task, function(argument, report))
         except OSError as error:
-            answer = ("system", task, _describe(error))
+            answer = ("system", task, describe(error))
         except Exception as error:
-            answer = ("error", task, _describe(error))
+            answer = ("error", task, describe(error))
         try:
             connection.send(answer)
         except (TypeError, ValueError, AttributeError) as error:  # Cannot be pickled.
-            connection.send(("error", task, _describe(error)))
+            connection.send(("error", task, describe(error)))
 
 
-def _describe(error: BaseException) -> tuple[str, str]:
+def describe(error: BaseException) -> tuple[str, str]:
     """One line for people, and the whole traceback."""
     text = " ".join(str(error).split())
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__

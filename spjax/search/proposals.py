@@ -115,12 +115,12 @@ def propose(
 def _first_genome(
     rng: np.random.Generator, settings: Settings, taken: set[Genome], index: int
 ) -> Genome:
-    """One of the first genomes: at odd indices the largest, in MACs, of many draws.
+    """One of the first genomes: every other one the largest, in MACs, of many draws.
 
     Few draws come near the limits, and the networks that do err least: without them
     the first morphs would start from small, poor ones.
     """
-    draws = _LARGEST_OF if index % 2 else 1
+    draws = _LARGEST_OF if index // settings.together % 2 else 1
     drawn = [draw_feasible(rng, settings, taken) for _ in range(draws)]
     return max(drawn, key=lambda genome: cost_of(genome, settings)["macs"])
 

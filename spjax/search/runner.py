@@ -13,6 +13,11 @@ under way, and the search begins with it when it is resumed.
 
 A trial may also stop early, because it is hopeless (see `early_stop`): it has ended,
 without a result.
+
+Where the study's settings ask for several trials to be trained together, a worker takes
+a group of them (see `groups`). Each ends by itself. If the worker dies, or raises for
+the group as a whole (it may take too much memory), the trials that have not ended are
+tried again, each alone.
 """
 
 import collections
@@ -21,8 +26,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from spjax.search.errors import SearchError
+from spjax.search.groups import begin_group, regroup, single_events
 from spjax.search.settings import ERROR
-from spjax.search.study import Study, Trial
+from spjax.search.study import Study
+from spjax.search.trial_row import Trial
 from spjax.search.workers import Event, WorkerPool
 
 _POLL_SECONDS = 1.0
@@ -38,8 +45,8 @@ class TrialEvent:
 
     Attributes:
       kind: ``started`` (a worker took the trial), ``progress``, ``completed``,
-        ``stopped`` (early), ``failed``, ``lost`` (its worker died; it is tried again)
-        or ``tick`` (nothing happened for a second).
+        ``stopped`` (early), ``failed``, ``lost`` (its worker died, or could not run
+        its group; it is tried again) or ``tick`` (nothing happened for a second).
       index: the trial's number; None for ``tick``.
       row: the trial's row, as in `Study.records`, once it has ended; else None.
       content: what the task reported, for ``progress``; one line, for ``stopped``,
@@ -61,6 +68,7 @@ def run(
     specify: Callable[[Trial], Any],
     trials: int,
     enough: Callable[[], bool] = lambda: False,
+    group_task: Task | None = None,
 ) -> Iterator[TrialEvent]:
     """Runs a search until so many trials have ended; yields what happens.
 
@@ -79,6 +87,8 @@ def run(
       enough: asked before every new trial; once it says yes, those under way come to
         their end and no other is begun. One that was chosen but not begun stays under
         way in the study.
+      group_task: what ``task`` is, for a list of specs: `run_trials`. Needed if the
+        settings ask for trials to be trained together.
 
     Yields:
       Events, in order.
@@ -90,52 +100,77 @@ def run(
     """
     if pool.running:
         raise SearchError("the workers are busy: a search needs idle ones")
-    waiting = collections.deque(study.pending())
-    under_way: dict[int, Trial] = {}
+    together = study.settings.together
+    if together > 1 and group_task is None:
+        raise SearchError(f"together = {together} needs a task for groups of trials")
+    waiting = collections.deque(regroup(study.pending(), together))
+    under_way: dict[int, list[Trial]] = {}
     tries: collections.Counter[int] = collections.Counter()
     failures, stopping = 0, False
     while True:
         while pool.idle and (waiting or study.num_trials < trials):
             # What was lost is not new: it is tried again all the same.
             stopping = stopping or enough()
-            if stopping and not (waiting and tries[waiting[0].index]):
+            if stopping and not (waiting and tries[waiting[0][0].index]):
                 break
-            trial = waiting.popleft() if waiting else study.propose()
-            under_way[trial.index] = trial
-            tries[trial.index] += 1
-            pool.submit(trial.index, task, specify(trial))
-            yield TrialEvent("started", trial.index)
+            if waiting:
+                group = waiting.popleft()
+            else:
+                group = begin_group(study, trials - study.num_trials)
+            number = group[0].index
+            under_way[number] = group
+            tries.update(trial.index for trial in group)
+            if len(group) == 1:
+                pool.submit(number, task, specify(group[0]))
+            else:
+                pool.submit(number, group_task, [specify(trial) for trial in group])
+            for trial in group:
+                yield TrialEvent("started", trial.index)
         if not under_way:
             return
         if not (waiting or stopping) and study.num_trials < trials:
-            waiting.append(study.propose())
+            waiting.append(begin_group(study, trials - study.num_trials))
         events = pool.poll(_POLL_SECONDS)
         for event in events:
-            if event.kind == "progress":
-                yield TrialEvent("progress", event.task, content=event.content)
-                continue
-            trial = under_way.pop(event.task)
+            group = under_way[event.task]
+            left = [trial.index for trial in group]
             if event.kind == "system":
                 stopped = SearchError(
-                    f"trial {trial.index} could not be run: {event.content}; mend that "
+                    f"trial {left[0]} could not be run: {event.content}; mend that "
                     f"(make room, give access) and resume the search"
                 )
                 stopped.add_note(event.traceback)
                 raise stopped
-            if event.kind == "lost" and tries[trial.index] < _TRIES:
-                waiting.appendleft(trial)
-                yield TrialEvent("lost", trial.index, content=event.content)
+            if left and _is_tried_again(event, tries[left[0]], len(left)):
+                waiting.extendleft([trial] for trial in reversed(group))
+                del under_way[event.task]
+                for index in left:
+                    yield TrialEvent("lost", index, None, event.content)
                 continue
-            ended = _end(study, event)
-            yield ended
-            failures = failures + 1 if ended.kind == "failed" else 0
-            if failures >= _FAILURES_IN_VAIN and not study.num_completed:
-                raise SearchError(
-                    f"the first {failures} trials of this search have all failed, the "
-                    f"last one with: {ended.content}"
-                )
+            if event.kind != "progress":
+                del under_way[event.task]
+            for one in single_events(event, left):
+                if one.kind == "progress":
+                    yield TrialEvent("progress", one.task, content=one.content)
+                    continue
+                group[:] = [trial for trial in group if trial.index != one.task]
+                ended = _end(study, one)
+                yield ended
+                failures = failures + 1 if ended.kind == "failed" else 0
+                if failures >= _FAILURES_IN_VAIN and not study.num_completed:
+                    raise SearchError(
+                        f"the first {failures} trials of this search have all failed, "
+                        f"the last one with: {ended.content}"
+                    )
         if not events:
             yield TrialEvent("tick")
+
+
+def _is_tried_again(event: Event, tries: int, trials: int) -> bool:
+    """Whether what happened to a task is no end of its trials."""
+    if event.kind == "lost":
+        return tries < _TRIES
+    return event.kind == "error" and trials > 1
 
 
 def _end(study: Study, event: Event) -> TrialEvent:

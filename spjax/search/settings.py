@@ -55,6 +55,8 @@ class Settings:
       memory_bound: the same on the working memory.
       stage_starts: first trials of SpArSe's stages 2 and 3 (see `stages`); None for
         stage 1 throughout.
+      together: trials that are trained at once, as a population of one architecture;
+        a proposal is made for so many (see `groups`).
       seed: nonnegative; proposals depend on it, their index and the trials before.
       initial_trials: number of random genomes at the start.
       random_share: share of random genomes among the later proposals, in [0, 1].
@@ -82,6 +84,7 @@ class Settings:
     size_bound: float | None = None
     memory_bound: float | None = None
     stage_starts: tuple[int, int] | None = None
+    together: int = 1
 
     def __post_init__(self) -> None:
         if self.memory_model not in MEMORY_MODELS:
@@ -136,6 +139,7 @@ class Settings:
             ("initial_trials", 1),
             ("candidates", 1),
             ("population", 2),
+            ("together", 1),
             ("seed", 0),
         ):
             if getattr(self, name) < least:

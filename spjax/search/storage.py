@@ -22,6 +22,7 @@ from spjax.search.settings import KNOWN_BEFORE_TRAINING, Settings
 
 if TYPE_CHECKING:
     from ax.core.experiment import Experiment
+    from ax.core.generator_run import GeneratorRun
     from ax.core.trial import Trial
     from ax.generation_strategy.generation_strategy import GenerationStrategy
 
@@ -127,6 +128,14 @@ def save_trial(
         from ax.storage.sqa_store import save
 
         save.save_or_update_trial(experiment, trial, config)
+
+
+def run_of(point: Mapping[str, Any]) -> "GeneratorRun":
+    """A point that no generator chose, in the form in which trials take points."""
+    from ax.core.arm import Arm
+    from ax.core.generator_run import GeneratorRun
+
+    return GeneratorRun(arms=[Arm(parameters=dict(point))])
 
 
 def attach_figures(

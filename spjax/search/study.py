@@ -10,7 +10,6 @@ trials that were under way are given again by `Study.pending` after `load`, with
 numbers they had, so that a resumed search has neither gaps nor duplicates.
 """
 
-import dataclasses
 import datetime
 import json
 import os
@@ -31,28 +30,13 @@ from spjax.search.run_file import (
     write_run_file,
 )
 from spjax.search.settings import ERROR, Settings
+from spjax.search.trial_row import Trial, row_of, trial_of
 
 if TYPE_CHECKING:
     from ax.core.experiment import Experiment
+    from ax.core.generator_run import GeneratorRun
     from ax.core.trial import Trial as AxTrial
     from ax.generation_strategy.generation_strategy import GenerationStrategy
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """A genome to train.
-
-    Attributes:
-      index: the trial's number, from 0 without gaps.
-      genome: canonical, valid, within the limits.
-      parent: number of the trial whose weights it inherits; None for none.
-      edit: ``random``, or the names of the edits joined by ``+``.
-    """
-
-    index: int
-    genome: genomes.Genome
-    parent: int | None
-    edit: str
 
 
 def exists(run_dir: str | os.PathLike) -> bool:
@@ -149,7 +133,7 @@ def read_records(run_dir: str | os.PathLike) -> list[dict[str, Any]]:
       StudyError: if there is none, or it is damaged.
     """
     experiment, _ = storage.load(run_dir, mend=False)
-    return [_row(trial) for _, trial in sorted(experiment.trials.items())]
+    return [row_of(trial) for _, trial in sorted(experiment.trials.items())]
 
 
 class Study:
@@ -219,26 +203,48 @@ class Study:
           StudyError: if it cannot be stored.
         """
         [[run]] = self._strategy.gen(experiment=self._experiment, n=1, num_trials=1)
-        node = self._strategy.current_node
         genome = genomes.from_flat(run.arms[0].parameters)
-        proposal = node.proposal_for(genome)
+        proposal = self._strategy.current_node.proposal_for(genome)
+        return self._begin(run, genome, proposal.parent, proposal.edit)
+
+    def add(self, genome: genomes.Genome, parent: int | None, edit: str) -> Trial:
+        """Stores a genome that was chosen elsewhere as under way and returns it.
+
+        Args:
+          genome: canonical, valid, within the bounds and limits; no trial's yet.
+          parent: as of a `Trial`; so is the edit.
+          edit: what was done to its parent.
+
+        Raises:
+          StudyError: if it cannot be stored.
+        """
+        run = storage.run_of(genomes.to_flat(genome, self.settings.bounds))
+        return self._begin(run, genome, parent, edit)
+
+    def _begin(
+        self,
+        run: "GeneratorRun",
+        genome: genomes.Genome,
+        parent: int | None,
+        edit: str,
+    ) -> Trial:
         trial = self._experiment.new_trial(generator_run=run)
         trial.update_run_metadata(
             {
                 "genome_id": genomes.genome_id(genome),
                 "genome": json.loads(genomes.to_json(genome)),
-                "parent": proposal.parent,
-                "edit": proposal.edit,
+                "parent": parent,
+                "edit": edit,
             }
         )
         trial.mark_running(no_runner_required=True)
         self._save(trial)
-        return _trial(trial)
+        return trial_of(trial)
 
     def pending(self) -> list[Trial]:
         """Returns the trials that are under way, by index."""
         return [
-            _trial(trial)
+            trial_of(trial)
             for _, trial in sorted(self._experiment.trials.items())
             if not trial.status.is_terminal
         ]
@@ -342,11 +348,11 @@ class Study:
         ``edit``, ``elapsed`` (seconds from the first proposal to its end, pauses
         included), and the figures and extras that the trial ended with.
         """
-        return [_row(trial) for _, trial in sorted(self._experiment.trials.items())]
+        return [row_of(trial) for _, trial in sorted(self._experiment.trials.items())]
 
     def record(self, index: int) -> dict[str, Any]:
         """Returns one trial's row; see `records`."""
-        return _row(self._experiment.trials[index])
+        return row_of(self._experiment.trials[index])
 
     def _elapsed(self) -> float:
         """Seconds since the first trial was proposed."""
@@ -361,35 +367,3 @@ class Study:
 
     def _save(self, trial: "AxTrial") -> None:
         storage.save_trial(self.run_dir, self._experiment, trial)
-
-
-def _trial(trial: "AxTrial") -> Trial:
-    facts = trial.run_metadata
-    return Trial(
-        index=trial.index,
-        genome=genomes.from_flat(trial.arm.parameters),
-        parent=facts.get("parent"),
-        edit=facts.get("edit", ""),
-    )
-
-
-def _row(trial: "AxTrial") -> dict[str, Any]:
-    facts, status = trial.run_metadata, trial.status
-    return {
-        "index": trial.index,
-        "status": "completed"
-        if status.is_completed
-        else "stopped"
-        if status.is_early_stopped
-        else "failed"
-        if status.is_terminal
-        else "running",
-        "reason": facts.get("reason"),
-        "genome_id": facts.get("genome_id"),
-        "genome": facts.get("genome"),
-        "parent": facts.get("parent"),
-        "edit": facts.get("edit"),
-        "elapsed": facts.get("elapsed"),
-        **facts.get("extra", {}),
-        **facts.get("figures", {}),
-    }

@@ -1,4 +1,4 @@
-"""Training: jitted masked updates, one run at a time."""
+"""Training: jitted masked updates, one run at a time or many of one architecture."""
 
 from spjax.training.cache import use_compilation_cache
 from spjax.training.config import TrainConfig
@@ -18,9 +18,11 @@ from spjax.training.noisy_step import (
     make_noisy_step,
     settle,
 )
+from spjax.training.population import Member, train_population
 from spjax.training.prune_plan import prune_plan
 from spjax.training.readings import Reading, noise_of, read_at
 from spjax.training.recalibrate import recalibrate
+from spjax.training.result import TrainResult, kernel_sparsity
 from spjax.training.sparsify import dense_masks, genome_masks
 from spjax.training.step import (
     Settings,
@@ -31,9 +33,10 @@ from spjax.training.step import (
     step_function,
     with_masks,
 )
-from spjax.training.train import TrainResult, kernel_sparsity, train
+from spjax.training.train import train
 
 __all__ = [
+    "Member",
     "NoisySettings",
     "NoisyState",
     "Reading",
@@ -65,6 +68,7 @@ __all__ = [
     "settle",
     "step_function",
     "train",
+    "train_population",
     "use_compilation_cache",
     "with_masks",
 ]

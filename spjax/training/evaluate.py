@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable, Iterator
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,16 +15,32 @@ from spjax.training.compiling import quick_jit
 _BATCH = 256
 
 
-@functools.lru_cache(maxsize=8)
-def _make_forward(genome, num_classes):
-    module = networks.build(genome, num_classes, lowering="training")
+def forward_function(
+    genome: genomes.Genome, num_classes: int, lowering: str
+) -> Callable[..., jax.Array]:
+    """The logits of a batch as a pure function, to be jitted or mapped.
 
-    @quick_jit
+    Args:
+      genome: the genome; its training genes do not matter.
+      num_classes: number of classes.
+      lowering: of the network, as in `networks.build`.
+
+    Returns:
+      ``forward(variables, images, mean, std) -> logits``: of uint8 [B, H, W, C]
+      (downsampled) float32 [B, num_classes].
+    """
+    module = networks.build(genome, num_classes, lowering=lowering)
+
     def forward(variables, images, mean, std):
         x = (images.astype(jnp.float32) - mean) / std
         return module.apply(variables, x, train=False)
 
     return forward
+
+
+@functools.lru_cache(maxsize=8)
+def _make_forward(genome, num_classes):
+    return quick_jit(forward_function(genome, num_classes, "training"))
 
 
 def predict(
@@ -48,16 +66,26 @@ def predict(
     forward = _make_forward(plain, num_classes)
     mean = np.asarray(normalisation.mean, np.float32)
     std = np.asarray(normalisation.std, np.float32)
-    size = min(_BATCH, len(images))
-    logits = []
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
-        # One shape for all batches: one program.
-        padded = np.zeros((size, *images.shape[1:]), np.uint8)
-        padded[: len(batch)] = batch
-        logits.append(forward(variables, padded, mean, std))
+    logits = [forward(variables, part, mean, std) for part in equal_parts(images)]
     logits = [np.asarray(part) for part in logits]
     return np.concatenate(logits)[: len(images)]
+
+
+def equal_parts(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Images in batches of one shape, so that one program does for all.
+
+    Args:
+      images: uint8 [N, H, W, C].
+
+    Yields:
+      uint8 [min(N, 256), H, W, C]; the last one is filled up with black images.
+    """
+    size = min(_BATCH, len(images))
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        padded = np.zeros((size, *images.shape[1:]), np.uint8)
+        padded[: len(batch)] = batch
+        yield padded
 
 
 def error_rate(

@@ -9,7 +9,6 @@ cost several times as much (jax issue 12868). Images stay uint8 until they are i
 the step.
 """
 
-import dataclasses
 import time
 from collections.abc import Callable
 
@@ -19,8 +18,14 @@ import numpy as np
 from spjax import genomes, networks
 from spjax.data import Normalisation, Split
 from spjax.training import evaluate
+from spjax.training.batches import (
+    draw_moves,
+    draw_order,
+    moved,
+    network_images,
+    order_generator,
+)
 from spjax.training.config import TrainConfig
-from spjax.training.errors import TrainingError
 from spjax.training.noisy_layers import mean_params
 from spjax.training.noisy_step import (
     init_noisy_state,
@@ -31,43 +36,12 @@ from spjax.training.noisy_step import (
 from spjax.training.packed import Packed
 from spjax.training.prune_plan import prune_plan
 from spjax.training.readings import noise_of, read_at
+from spjax.training.result import TrainResult, history_entry
 from spjax.training.sparsify import dense_masks
 from spjax.training.step import init_state, make_settings, make_step, with_masks
 
 # Steps between two looks at the loss; each look waits for the device.
 _LOOK = 25
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TrainResult:
-    """What a training run leaves.
-
-    Attributes:
-      variables: ``{"params": ..., "batch_stats": ...}``, float32 NumPy arrays; masked
-        weights are exactly zero.
-      masks: bool NumPy arrays with the structure and shapes of ``params``.
-      history: one dict per epoch: ``epoch`` (from 1), ``loss``, ``train_error`` (means
-        over the epoch, in training mode), ``validation_error``, ``sparsity`` (share of
-        the kernels' weights that are zero).
-      validation_error: error rate after the last epoch; 1.0 if the run diverged.
-      diverged: whether the loss became infinite or NaN; the run stops there.
-      threshold: log alpha from which weights were removed; None for the kinds of
-        pruning without noise.
-      noise: that at the end of the noisy training, for ``read_at``; None for the
-        kinds of pruning without.
-      seconds_setup: from the call to the end of the first step.
-      seconds_total: whole call.
-    """
-
-    variables: dict
-    masks: dict
-    history: tuple[dict, ...]
-    validation_error: float
-    diverged: bool
-    seconds_setup: float
-    seconds_total: float
-    threshold: float | None = None
-    noise: dict[str, np.ndarray] | None = None
 
 
 def train(
@@ -102,11 +76,7 @@ def train(
       GenomeError: if the genome does not fit the images.
     """
     start = time.perf_counter()
-    if not len(train_split) or not len(validation_split):
-        raise TrainingError("a split is empty: training needs images in both")
-    genomes.validate(genome, train_split.images.shape[1:])
-    images = networks.downsample(train_split.images, genome.downsample)
-    held_out = networks.downsample(validation_split.images, genome.downsample)
+    images, held_out = network_images(genome, train_split, validation_split)
     if variables is None:
         shape = images.shape[1:]
         variables = networks.init_variables(genome, shape, num_classes, config.seed)
@@ -130,13 +100,13 @@ def train(
     else:
         state = init_state(variables, settings)
         step, given = make_step(genome, num_classes), settings
-    rng = np.random.default_rng([config.seed, 1])
+    rng = order_generator(config.seed)
     setup = None
     history, diverged, error = [], False, 1.0
     for epoch in range(1, config.epochs + 1):
-        order = rng.permutation(len(images))[: per_epoch * batch]
+        order = draw_order(rng, len(images), batch)
         state = state._replace(totals=np.zeros(2, np.float32))
-        for number, chosen in enumerate(order.reshape(per_epoch, batch)):
+        for number, chosen in enumerate(order):
             target = plan.get((epoch - 1) * per_epoch + number)
             if target is not None:
                 params = _params(state)
@@ -154,7 +124,8 @@ def train(
                 state = with_masks(state, masks)
             pixels = images[chosen]
             if config.augment_shift:
-                pixels = _shift(pixels, config.augment_shift, rng)
+                moves = draw_moves(rng, batch, config.augment_shift)
+                pixels = moved(pixels, moves)
             state = step(state, given, pixels, train_split.labels[chosen])
             if setup is None:
                 jax.block_until_ready(state.totals)
@@ -170,13 +141,7 @@ def train(
             genome, _variables(state), held_out, num_classes, normalisation
         )
         error = evaluate.error_of(logits, validation_split.labels)
-        entry = {
-            "epoch": epoch,
-            "loss": float(loss),
-            "train_error": float(errors),
-            "validation_error": error,
-            "sparsity": kernel_sparsity(_variables(state)["params"]),
-        }
+        entry = history_entry(epoch, loss, errors, error, _variables(state)["params"])
         history.append(entry)
         if on_epoch is not None and on_epoch(epoch, entry):
             break
@@ -191,13 +156,6 @@ def train(
         threshold=threshold,
         noise=noise,
     )
-
-
-def kernel_sparsity(params: dict) -> float:
-    """Share of the kernels' weights that are exactly zero."""
-    kernels = [np.asarray(x) for x in jax.tree.leaves(params) if np.ndim(x) > 1]
-    zeros = sum(int(np.sum(x == 0)) for x in kernels)
-    return zeros / sum(x.size for x in kernels)
 
 
 def _finite(params):
@@ -221,12 +179,3 @@ def _params(state):
         if isinstance(params, Packed)
         else jax.tree.map(np.asarray, params)
     )
-
-
-def _shift(images, reach, rng):
-    """Each image moved by up to ``reach`` pixels each way; edges repeat."""
-    count, height, width, _ = images.shape
-    rows, columns = rng.integers(-reach, reach + 1, (2, count, 1))
-    rows = np.clip(np.arange(height) + rows, 0, height - 1)
-    columns = np.clip(np.arange(width) + columns, 0, width - 1)
-    return images[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None]]

@@ -22,6 +22,7 @@ def in_one_process(monkeypatch):
         flags.FLAGS(["search"])
     monkeypatch.setattr(search_room, "WorkerPool", small.OneProcess)
     monkeypatch.setattr(search_room, "run_trial", small.quick_trial)
+    monkeypatch.setattr(search_room, "run_trials", small.quick_trials)
 
 
 def run(run_dir, dataset, board=small.UNO, **options):

@@ -52,6 +52,33 @@ def evaluate(spec, report):
     return {**figures_of(genome), **extra}
 
 
+def evaluate_one(spec, report):
+    """`evaluate` for a spec that begins with the trial's number."""
+    return evaluate(spec[1:], report)
+
+
+def evaluate_group(specs, report):
+    """What a worker does with a group of trials, each spec with its number."""
+    if any(spec[-1] == "group" for spec in specs):
+        raise MemoryError("too many at once")
+    told = []
+    for index, *spec in specs:
+        try:
+            tell = lambda seen, i=index: report(search.Event("progress", i, seen))  # noqa: E731
+            event = search.Event("result", index, evaluate(spec, tell))
+        except ValueError as error:
+            event = search.Event("error", index, f"ValueError: {error}", "the story")
+        report(event)
+        told.append(event)
+    return tuple(told)
+
+
+def specify_numbered(seconds=0.0, fates=None):
+    """As `specify`, with the trial's number in front."""
+    plain = specify(seconds, fates)
+    return lambda trial: (trial.index, *plain(trial))
+
+
 def specify(seconds=0.0, fates=None):
     """Specs of trials, with a fate for some of them."""
     fates = fates or {}
