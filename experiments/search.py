@@ -168,7 +168,7 @@ _CACHE_DIR = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> int:
     """Runs or resumes a search, then writes and prints its results."""
     del argv
-    from experiments import _backend, _run_folder, _search_run
+    from experiments import _backend, _run_folder, _search_options, _search_run
     from spjax import search
 
     interrupts = _interrupts.Interrupts()
@@ -197,15 +197,15 @@ def main(argv: Sequence[str]) -> int:
     # What a run is, on whatever device it is resumed.
     flags.FLAGS.together = together
     board = _flags.get_board()
-    bounds = _search_run.bounds_of(_PRUNING.value)
+    bounds = _search_options.bounds_of(_PRUNING.value)
     dataset = _flags.load_dataset()
     # Made last, so that a mistake in the other flags leaves no empty folder.
     run_dir = (
-        _search_run.default_run_dir(_flags.DATASET.value, _flags.BOARD.value)
+        _search_options.default_run_dir(_flags.DATASET.value, _flags.BOARD.value)
         if _RUN_DIR.value is None
         else pathlib.Path(_RUN_DIR.value)
     )
-    options = _search_run.Options(
+    options = _search_options.Options(
         trials=_TRIALS.value,
         workers=_WORKERS.value or _backend.default_workers(accelerator),
         together=together,
@@ -224,7 +224,7 @@ def main(argv: Sequence[str]) -> int:
         size_bound=_SIZE_BOUND.value,
         memory_bound=_MEMORY_BOUND.value,
         prefer=_PREFER.value,
-        stage_starts=_search_run.stage_starts_of(
+        stage_starts=_search_options.stage_starts_of(
             _STAGES.value, _ALGORITHM.value, _TRIALS.value
         ),
         algorithm=_ALGORITHM.value,

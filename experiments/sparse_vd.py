@@ -15,14 +15,17 @@ biases, as the papers do, and no index is counted.
 
 The papers train with noise to the end and remove what has log alpha >= 3; so does
 --finish=0. That takes hundreds of epochs. With --finish=F the last share F of training
-is without noise: the means lose the weights with the largest log alpha, layers alike,
-step by step up to --sparsity (``pruning.cubic``), and those that are left are trained
-on. Units that have no weight left are cut out after each noisy epoch once the KL
+is without noise, with a learning rate that falls anew: the means lose the weights with
+log alpha >= 3 at once, and in the first half of those epochs more of them, those with
+the largest log alpha, layers alike, the number left falling by equal factors to that of
+--sparsity. (Without the first cut the weights that the noise had made worthless come
+back.) Units that have no weight left are cut out after each noisy epoch once the KL
 weight is 1, which makes the rest faster.
 """
 
 import functools
 import json
+import math
 import pathlib
 import time
 from collections.abc import Sequence
@@ -49,7 +52,7 @@ _METHOD = flags.DEFINE_enum(
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, batches and noise.")
 _EPOCHS = flags.DEFINE_integer("epochs", 200, "Passes over the data.", lower_bound=1)
 _WARM_UP = flags.DEFINE_float(
-    "warm_up", 0.25, "Share of training in which the KL weight rises.", 0.001, 1.0
+    "warm_up", 0.25, "Share of noisy training in which the KL weight rises.", 0.001, 1.0
 )
 _FINISH = flags.DEFINE_float(
     "finish",
@@ -162,7 +165,10 @@ def train(
       thresholds of log alpha, by threshold.
     """
     steps = len(images) // _BATCH.value
-    total = steps * _EPOCHS.value
+    noisy = _EPOCHS.value
+    if _METHOD.value == "sparse_vd":
+        noisy -= round(_FINISH.value * _EPOCHS.value)
+    total = steps * noisy
     optimiser = _optimiser(steps, total)
     warm_up = pruning.kl_warm_up(end=max(1, int(total * _WARM_UP.value)))
     key = jax.random.key(_SEED.value)
@@ -184,9 +190,6 @@ def train(
     method = _METHOD.value if variational else "plain"
     whole = _lenet.initial(_MODEL.value, method, _SEED.value, _LOG_SIGMA2.value)
     params, state = whole, optimiser.init(whole)
-    noisy = _EPOCHS.value
-    if method == "sparse_vd":
-        noisy -= round(_FINISH.value * _EPOCHS.value)
     units = _lenet.live_units({n: _ones(p) for n, p in whole.items()})
     order = np.random.default_rng(_SEED.value)
     for epoch in range(noisy):
@@ -206,14 +209,17 @@ def train(
             f"{_lenet.count(pruned)} weights left, {time.time() - start:.1f} s",
             flush=True,
         )
-        last = epoch == _EPOCHS.value - 1
-        warm = (epoch + 1) / _EPOCHS.value > _WARM_UP.value
-        if variational and not last and warm:
+        ends = epoch == _EPOCHS.value - 1
+        warm = (epoch + 1) / noisy > _WARM_UP.value
+        if variational and not ends and warm:
             params, state, images, units = _shrink(
                 optimiser, params, state, images, units, pruned
             )
     if noisy < _EPOCHS.value:
-        params = _finish(params, images, labels, order, noisy, _lenet.count(whole))
+        weights = sum(p["kernel"].size for p in whole.values())
+        removed = math.ceil(_target() * weights - 1e-6)
+        first, last = _lenet.count(pruned), weights - removed
+        params = _finish(params, images, labels, order, noisy, first, min(first, last))
         return _lenet.restore(params, whole, units), {}
     others = {}
     for threshold in _THRESHOLDS if variational else ():
@@ -223,23 +229,16 @@ def train(
     return _lenet.restore(pruned, whole, units), others
 
 
-def _finish(params, images, labels, order, begin, weights):
+def _finish(params, images, labels, order, begin, first, last):
     """Trains the means on without noise, and removes weights by log alpha.
 
-    The sparsity asked for is that of all ``weights``, of those cut out as well.
+    The number of those left falls from ``first`` to ``last``.
     """
-    left = sum(p["kernel"].size for p in params.values())
-    sparsity = max(0.0, 1 - (1 - _target()) * weights / left)
     steps = len(images) // _BATCH.value
-    total = steps * _EPOCHS.value
-    last = (3 * total + steps * begin) // 4
-    target = pruning.cubic(sparsity, begin=steps * begin, end=last)
+    total = steps * (_EPOCHS.value - begin)
     log_sigma2 = {n: np.asarray(p["log_sigma2"]) for n, p in params.items()}
     plain = jax.tree.map(np.asarray, pruning.layers.prune(params, threshold=np.inf))
-    # The rate goes on falling from where the noisy part has left it.
-    rate = optax.linear_schedule(
-        _RATE.value * (1 - begin / _EPOCHS.value), 0.0, total - steps * begin
-    )
+    rate = optax.linear_schedule(_RATE.value, 0.0, total)
     optimiser = pruning.fixed(optax.adam(rate), jax.tree.map(np.ones_like, plain))
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
@@ -257,9 +256,11 @@ def _finish(params, images, labels, order, begin, weights):
         start, losses = time.time(), []
         shuffled = order.permutation(len(images))[: steps * _BATCH.value]
         for i, batch in enumerate(shuffled.reshape(steps, -1)):
-            count = epoch * steps + i
+            count = (epoch - begin) * steps + i
             if count % max(1, steps // 4) == 0:
-                masks = _by_log_alpha(params, log_sigma2, float(target(count)))
+                share = min(1.0, 2 * count / total)
+                left = round(first * (last / first) ** share)
+                masks = _by_log_alpha(params, log_sigma2, left)
                 state = state._replace(masks=masks)
             params, state, value = step(params, state, images[batch], labels[batch])
             losses.append(value)
@@ -271,14 +272,14 @@ def _finish(params, images, labels, order, begin, weights):
     return jax.tree.map(np.asarray, params)
 
 
-def _by_log_alpha(params, log_sigma2, sparsity):
-    """Masks without the weights with the largest log alpha, of all layers together."""
+def _by_log_alpha(params, log_sigma2, left):
+    """Masks of the weights with the smallest log alpha, of all layers together."""
     ratios = {
         name: s - np.log(np.square(np.asarray(params[name]["kernel"])) + 1e-16)
         for name, s in log_sigma2.items()
     }
     every = np.sort(np.concatenate([r.ravel() for r in ratios.values()]))
-    last = every[len(every) - round(sparsity * len(every)) - 1]
+    last = every[left - 1]
     return {
         name: {"kernel": ratio <= last, "bias": np.ones(ratio.shape[-1:], bool)}
         for name, ratio in ratios.items()

@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from experiments import _search_run
+from experiments import _search_options
 from spjax import data, deploy, genomes, networks, report, search
 from spjax.search import deployed_folder, trial_folder
 
-OPTIONS = _search_run.Options(
+OPTIONS = _search_options.Options(
     trials=4,
     workers=1,
     resume=False,

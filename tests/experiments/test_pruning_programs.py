@@ -48,11 +48,11 @@ def test_sparse_vd_trains_prunes_and_tabulates(tmp_path):
         y_test=labels[500:],
     )
     out = tmp_path / "results" / "rows.jsonl"
-    for method in ("magnitude", "sparse_vd"):
+    for method in ("--method=magnitude", "--method=sparse_vd", "--finish=0.5"):
         done = run(
             "experiments.sparse_vd",
             f"--dataset=npz:{tmp_path}/bars.npz",
-            f"--method={method}",
+            method,
             "--epochs=4",
             "--batch_size=20",
             "--sparsity=0.9",
@@ -60,7 +60,7 @@ def test_sparse_vd_trains_prunes_and_tabulates(tmp_path):
         )
         assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [r["method"] for r in rows] == ["magnitude", "sparse_vd"]
+    assert [r["method"] for r in rows] == ["magnitude", "sparse_vd", "sparse_vd"]
     for row in rows:
         assert row["weights"] == 266_200
         assert row["nonzero_weights"] == sum(row["nonzero_by_layer"].values())
@@ -69,6 +69,9 @@ def test_sparse_vd_trains_prunes_and_tabulates(tmp_path):
     assert rows[0]["nonzero_weights"] == 26_620 and rows[0]["test_error"] < 0.5
     # Of so few images the prior leaves little; that it acts is what shows here.
     assert rows[1]["nonzero_weights"] < 0.9 * rows[1]["weights"]
+    # With --finish exactly the share that is asked for is left.
+    assert rows[2]["nonzero_weights"] == 26_620 and rows[2]["test_error"] < 0.5
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows[:2]))
     table = run("experiments.sparse_vd", "--table", f"--out={out}").stdout.splitlines()
     assert "magnitude" in table[2] and "| 10.0 +- 0.0 |" in table[2]
     # The variational training is read at other thresholds, 3 among them.

@@ -15,7 +15,7 @@ from experiments import (
     _search_run,
     search,
 )
-from spjax import data, genomes, report
+from spjax import data, report
 from spjax import search as search_room
 from tests.experiments import small, small_search
 
@@ -145,18 +145,6 @@ def _stored(run_dir):
 
 def _beats(a, b):
     return a != b and all(x <= y for x, y in zip(a, b, strict=True))
-
-
-@pytest.mark.parametrize("kinds", ["weigth", "weight,weight", ""])
-def test_unknown_kinds_of_pruning(kinds):
-    with pytest.raises(_cli.UsageError, match=f"--pruning={kinds}: give some of none"):
-        _search_run.bounds_of(kinds)
-
-
-def test_kinds_of_pruning_make_the_space():
-    assert _search_run.bounds_of("none,weight,channel") == genomes.Bounds()
-    bounds = _search_run.bounds_of("variational, bayesian")
-    assert bounds.pruning == ("variational", "bayesian") and bounds.sparsity[0] > 0
 
 
 def test_no_more_workers_than_trials(tmp_path, dataset, monkeypatch):
@@ -292,25 +280,3 @@ def test_a_folder_in_use_and_folders_that_cannot_be(tmp_path, dataset):
     (tmp_path / "file").write_text("")
     with pytest.raises(_cli.UsageError, match="--run_dir=.*/file/run cannot be made"):
         small_search.run(tmp_path / "file" / "run", dataset)
-
-
-def test_epochs_shrink_with_the_number_of_images():
-    epochs = [
-        _search_run.epochs_for(count) for count in (10, 1000, 10**5, 10**6, 10**9)
-    ]
-    assert epochs == sorted(epochs, reverse=True)
-    assert epochs[0] == epochs[1] > epochs[3] and epochs[-1] >= 1
-
-
-def test_the_folder_of_compiled_programs(tmp_path, monkeypatch, capsys):
-    (tmp_path / "file").write_text("")
-    wanted = str(tmp_path / "a" / "b")
-    assert _search_run._cache_folder(wanted) == wanted
-    with pytest.raises(_cli.UsageError, match="--cache_dir=.*/file cannot be made"):
-        _search_run._cache_folder(str(tmp_path / "file"))
-    # Without its own folder a search goes on; it compiles more.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert _search_run._cache_folder(None) is None
-    assert capsys.readouterr().out.startswith("note: ")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _search_run._cache_folder(None) == str(tmp_path / "spjax" / "xla")
