@@ -38,25 +38,33 @@ def _thresholds(groups):
     """The same trainings read at other thresholds, if there are any."""
     lines = [
         "",
-        "| network | method | epochs | seeds | log alpha from | test error, % | "
-        "compression |",
-        "|---|---|---|---|---|---|---|",
+        "| network | method | epochs | seeds | log alpha from | training error, % | "
+        "test error, % | compression | remaining architecture |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for (model, method, epochs, _), rows in sorted(groups.items()):
         by_threshold = {}
         for row in rows.values():
             for other in row.get("by_threshold", ()):
-                ratio = row["weights"] / max(other["nonzero_weights"], 1)
-                error = 100 * other["test_error"]
-                by_threshold.setdefault(other["threshold"], []).append((error, ratio))
+                figures = (
+                    # Results of earlier versions are without the first and last.
+                    100 * other.get("train_error", np.nan),
+                    100 * other["test_error"],
+                    row["weights"] / max(other["nonzero_weights"], 1),
+                    other.get("architecture", "-"),
+                )
+                by_threshold.setdefault(other["threshold"], []).append(figures)
         for threshold, found in sorted(by_threshold.items()):
-            errors, ratios = zip(*found, strict=True)
+            seen, errors, ratios, left = zip(*found, strict=True)
             cells = (model, method, str(epochs), str(len(found)), str(threshold))
-            cells += _mean(errors, ".2f"), _mean(ratios, ".1f")
+            cells += _mean(seen, ".2f"), _mean(errors, ".2f"), _mean(ratios, ".1f")
+            cells += (", ".join(left),)
             lines.append(f"| {' | '.join(cells)} |")
     return lines if len(lines) > 3 else []
 
 
 def _mean(values, form):
+    if np.isnan(values).any():
+        return "-"
     spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
     return f"{np.mean(values):{form}} +- {spread:{form}}"

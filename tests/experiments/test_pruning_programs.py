@@ -82,7 +82,9 @@ def test_sparse_vd_trains_prunes_and_tabulates(tmp_path):
     counts = [readings[t]["nonzero_weights"] for t in sorted(readings)]
     assert counts == sorted(counts)
     ratio = 266_200 / counts[0]
-    assert table[7].split(" | ")[-1] == f"{ratio:.1f} +- 0.0 |"
+    assert table[7].split(" | ")[-2] == f"{ratio:.1f} +- 0.0"
+    assert readings[3.0]["train_error"] == rows[1]["train_error"]
+    assert readings[3.0]["architecture"] == rows[1]["architecture"]
 
 
 def test_what_is_wrong_is_said_in_one_line():
