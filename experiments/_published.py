@@ -3,11 +3,11 @@
 Three steps, each left out if a run before has finished it:
 
 1. ``experiments.search`` within the largest published size and memory, on training and
-   validation splits, into ROOT/search.
+   validation splits, into FOLDER/search.
 2. For each published network, the point of that front with the lowest validation error
    that is no larger in either figure, trained anew by ``experiments.train`` for longer
-   and with several seeds, into ROOT/TRIAL. The test split is read there.
-3. A table and a picture, ROOT/published.md and ROOT/published.png.
+   and with several seeds, into FOLDER/TRIAL. The test split is read there.
+3. A table and a picture, FOLDER/published.md and FOLDER/published.png.
 
 Published kilobytes are taken as 1,000 bytes, the stricter reading.
 """
@@ -25,11 +25,15 @@ from experiments import _cli, _flags
 from spjax import report
 from spjax.report import beside
 
-ROOT = flags.DEFINE_string("root", None, "Folder of all steps; runs/published-DATASET.")
-MINUTES = flags.DEFINE_float("minutes", 120.0, "Of search.", lower_bound=0.001)
-TRIALS = flags.DEFINE_integer("trials", 1000, "At most so many trials.", lower_bound=1)
-WORKERS = flags.DEFINE_integer("workers", 2, "Of the search.", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "Of the search.", lower_bound=0)
+FOLDER = flags.DEFINE_string(
+    "folder", None, "Folder of all steps; runs/published-DATASET."
+)
+MINUTES = flags.DEFINE_float("search_minutes", 120.0, "Of search.", lower_bound=0.001)
+TRIALS = flags.DEFINE_integer(
+    "search_trials", 1000, "At most so many trials.", lower_bound=1
+)
+WORKERS = flags.DEFINE_integer("search_workers", 2, "Of the search.", lower_bound=1)
+SEED = flags.DEFINE_integer("search_seed", 0, "Of the search.", lower_bound=0)
 FINAL_EPOCHS = flags.DEFINE_integer(
     "final_epochs", 100, "Passes over the data in a final training.", lower_bound=1
 )
@@ -66,7 +70,7 @@ def run(benchmark: Benchmark) -> int:
     Returns:
       The exit status; that of the step that failed, if one did.
     """
-    root = pathlib.Path(ROOT.value or f"runs/published-{benchmark.dataset}")
+    root = pathlib.Path(FOLDER.value or f"runs/published-{benchmark.dataset}")
     code = _search(benchmark, root / "search")
     if code:
         return code

@@ -1,6 +1,6 @@
 r"""MNIST beside SpArSe's published networks.
 
-    python -m experiments.mnist --data_dir=DIR --root=runs/published-mnist
+    python -m experiments.mnist --data_dir=DIR --folder=runs/published-mnist
 
 searches within the larger of the two for two hours on two cores, trains what it finds
 within each of them for 100 epochs with 3 seeds (a quarter of an hour to an hour), and

@@ -49,8 +49,8 @@ def test_search_and_final_training_then_only_what_is_missing(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
     root = tmp_path / "root"
-    command = [sys.executable, str(program), f"--root={root}", "--trials=2"]
-    command += ["--workers=1", "--final_epochs=1", "--final_seeds=2"]
+    command = [sys.executable, str(program), f"--folder={root}", "--search_trials=2"]
+    command += ["--search_workers=1", "--final_epochs=1", "--final_seeds=2"]
 
     def run():
         done = subprocess.run(
