@@ -236,8 +236,15 @@ def _run(study, config, options, cache, head, dataset, console, interrupts):
         search.WorkerPool(workers, search.start_worker, (cache,)) as pool,
         _display.Display(console, options.trials, study.num_finished) as display,
     ):
-        tasks = search.run_trial, specify, options.trials, enough, search.run_trials
-        events = search.run(study, pool, *tasks)
+        events = search.run(
+            study,
+            pool,
+            search.run_trial,
+            specify,
+            options.trials,
+            enough,
+            group_task=search.run_trials,
+        )
         for event in events:
             interrupts.check()
             display.show(event, head, limits)

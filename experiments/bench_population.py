@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import _cli, _flags
+from experiments import _bench_settings, _cli, _flags
 from experiments._quartiles import quartiles
 
 flags.adopt_module_key_flags(_cli)
@@ -84,15 +84,7 @@ def draw(dataset: Any, count: int, repeat: int) -> tuple[Any, list]:
     """A genome within the board's limits, and so many sets of genes of training."""
     from spjax import genomes, search
 
-    board = _flags.get_board()
-    settings = search.Settings(
-        input_shape=dataset.input_shape,
-        num_classes=dataset.num_classes,
-        limits=(
-            ("planned_arena", board.ram_bytes),
-            ("model_size_nonzero", board.flash_bytes),
-        ),
-    )
+    settings = _bench_settings.board_settings(dataset.input_shape, dataset.num_classes)
     rng = np.random.default_rng([7, repeat])
     genome = search.draw_feasible(rng, settings, set())
     shape, bounds = dataset.input_shape, settings.bounds

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import _cli, _flags
+from experiments import _bench_settings, _cli, _flags
 from experiments._quartiles import quartiles
 
 _BOARD_FLAGS = (_flags.BOARD, _flags.RAM_BYTES, _flags.FLASH_BYTES)
@@ -45,15 +45,7 @@ def main(argv: Sequence[str]) -> int:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     from spjax import search
 
-    board = _flags.get_board()
-    base = search.Settings(
-        input_shape=(_SIDE.value, _SIDE.value, 1),
-        num_classes=10,
-        limits=(
-            ("planned_arena", board.ram_bytes),
-            ("model_size_nonzero", board.flash_bytes),
-        ),
-    )
+    base = _bench_settings.board_settings((_SIDE.value, _SIDE.value, 1), 10)
     trials = observe(base, max(counts) + _REPEATS.value + _PENDING.value)
     print("| algorithm | trials | seconds a proposal | slowest |\n|---|--:|--:|--:|")
     for name in _PROPOSE_BY.value:

@@ -33,7 +33,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from experiments import _cli, _flags
+from experiments import _bench_settings, _cli, _flags
 from experiments._quartiles import quartiles
 
 flags.adopt_module_key_flags(_cli)
@@ -101,18 +101,10 @@ def _clock():
 
 def _genomes(dataset):
     """The genomes, the same for every way."""
-    from spjax import genomes, search
+    from spjax import genomes
     from spjax.search import draw_feasible
 
-    board = _flags.get_board()
-    settings = search.Settings(
-        input_shape=dataset.input_shape,
-        num_classes=dataset.num_classes,
-        limits=(
-            ("planned_arena", board.ram_bytes),
-            ("model_size_nonzero", board.flash_bytes),
-        ),
-    )
+    settings = _bench_settings.board_settings(dataset.input_shape, dataset.num_classes)
     drawn = []
     for i in range(_GENOMES.value):
         rng = np.random.default_rng([_SEED.value, i])

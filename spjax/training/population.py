@@ -92,8 +92,8 @@ def train_population(
       GenomeError: if the genome does not fit the images, or a gene is out of range.
     """
     began = time.perf_counter()
-    _check(genome, members, train_split)
     images, held_out = batches.network_images(genome, train_split, validation_split)
+    _check(genome, members, train_split)
     devices = jax.devices() if devices is None else list(devices)
     if not devices:
         raise TrainingError("devices is empty: leave it out to train on all")
@@ -183,8 +183,7 @@ def _check(genome, members, train_split):
                 "alone, with `train`"
             )
         own = dataclasses.replace(genome, training=member.training)
-        if len(train_split):
-            genomes.validate(own, train_split.images.shape[1:])
+        genomes.validate(own, train_split.images.shape[1:])
 
 
 def _sparsity(training):
