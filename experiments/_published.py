@@ -6,14 +6,16 @@ Three steps, each left out if a run before has finished it:
    validation splits, into FOLDER/search.
 2. For each published network, the point of that front with the lowest validation error
    that is no larger in either figure, trained anew by ``experiments.train`` for longer
-   and with several seeds, into FOLDER/TRIAL. The test split is read there.
+   and with several seeds, into FOLDER/final-TRIAL. The test split is read there.
 3. A table and a picture, FOLDER/published.md and FOLDER/published.png.
 
-Published kilobytes are taken as 1,000 bytes, the stricter reading.
+An interrupted search goes on, with as many minutes again; an interrupted training
+begins anew. Published kilobytes are taken as 1,000 bytes, the stricter reading.
 """
 
 import dataclasses
 import pathlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -118,8 +120,14 @@ def choose(
     return min(small, key=lambda point: point["validation_error"], default=None)
 
 
+def is_finished(folder: pathlib.Path) -> bool:
+    """Whether a step has ended; an interrupted search leaves results, too."""
+    best = folder / "best.json"
+    return best.is_file() and not report.read_json(best)["header"].get("unfinished")
+
+
 def _search(benchmark, folder):
-    if (folder / "best.json").is_file():
+    if is_finished(folder):
         return 0
     command = ["--resume"] if (folder / "run.json").is_file() else []
     command += [
@@ -137,8 +145,9 @@ def _search(benchmark, folder):
 
 
 def _train(benchmark, root, folder, point):
-    if (folder / "best.json").is_file():
+    if is_finished(folder):
         return 0
+    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted training left
     genome = root / "search" / point["files"]["searched"]
     command = [
         f"--run_dir={folder}",

@@ -175,6 +175,11 @@ def train(
     noisy = _EPOCHS.value
     if _METHOD.value == "sparse_vd":
         noisy -= round(_FINISH.value * _EPOCHS.value)
+    if not noisy:
+        raise _cli.UsageError(
+            f"--finish={_FINISH.value} leaves none of --epochs={_EPOCHS.value} with "
+            "noise: give more epochs or a smaller share"
+        )
     total = steps * noisy
     optimiser = _optimiser(steps, total)
     warm_up = pruning.kl_warm_up(end=max(1, int(total * _WARM_UP.value)))

@@ -87,7 +87,16 @@ def test_sparse_vd_trains_prunes_and_tabulates(tmp_path):
     assert readings[3.0]["architecture"] == rows[1]["architecture"]
 
 
-def test_what_is_wrong_is_said_in_one_line():
+def test_what_is_wrong_is_said_in_one_line(tmp_path):
     done = run("experiments.sparse_vd", "--table")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: --table needs --out")
+    images = np.zeros((40, 28, 28), np.uint8)
+    labels = np.arange(40) % 10
+    np.savez(
+        tmp_path / "x.npz", x_train=images, y_train=labels, x_test=images, y_test=labels
+    )
+    few = ("--epochs=1", "--finish=0.9", f"--dataset=npz:{tmp_path}/x.npz")
+    done = run("experiments.sparse_vd", *few)
+    assert done.returncode == 2
+    assert "--finish=0.9 leaves none of --epochs=1" in done.stderr.splitlines()[-1]

@@ -1,5 +1,7 @@
 """The steps beside published networks, in earnest but small."""
 
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -72,11 +74,20 @@ def test_search_and_final_training_then_only_what_is_missing(tmp_path):
     again = run()
     assert "$ python" not in again
     assert table in again
+    # An interrupted training is begun anew.
+    (final / "best.json").unlink()
+    third = run()
+    assert third.count("$ python") == 1 and "experiments.train" in third
+    assert table in third
+
+
+def test_an_interrupted_search_is_not_finished(tmp_path):
+    assert not _published.is_finished(tmp_path)
+    for header, expected in (({"unfinished": True}, False), ({}, True)):
+        report.write_json(tmp_path / "best.json", {"header": header})
+        assert _published.is_finished(tmp_path) is expected
 
 
 def _environment():
-    import os
-    import pathlib
-
     root = pathlib.Path(_published.__file__).parents[1]
     return os.environ | {"PYTHONPATH": str(root)}
