@@ -34,7 +34,7 @@ from spjax.search import (
 )
 from spjax.search.candidates import Candidate
 from spjax.search.drawing import cost_of, draw_feasible
-from spjax.search.effort import efforts
+from spjax.search.effort import efforts, training_macs
 from spjax.search.error_model import ErrorModel
 from spjax.search.observation import (
     Observation,
@@ -50,7 +50,8 @@ _NEW_IN_POOL = 0.1
 _CROSSED_IN_POOL = 0.1
 _FIRST_ROUND = 0.6
 _LEADERS = 8
-_LARGEST_OF = 16
+_DRAWN = 16
+_LEAN = 10
 # References with more than half the error of guessing lead nowhere.
 _USEFUL = 0.5
 
@@ -118,11 +119,13 @@ def _first_genome(
     """One of the first genomes: every other one the largest, in MACs, of many draws.
 
     Few draws come near the limits, and the networks that do err least: without them
-    the first morphs would start from small, poor ones.
+    the first morphs would start from small, poor ones. Networks of which pruning leaves
+    next to nothing are passed over: one of them may take as long as a hundred others.
     """
-    draws = _LARGEST_OF if index // settings.together % 2 else 1
-    drawn = [draw_feasible(rng, settings, taken) for _ in range(draws)]
-    return max(drawn, key=lambda genome: cost_of(genome, settings)["macs"])
+    drawn = [draw_feasible(rng, settings, taken) for _ in range(_DRAWN)]
+    macs = {genome: cost_of(genome, settings)["macs"] for genome in drawn}
+    lean = [g for g in drawn if training_macs(g, settings) <= _LEAN * macs[g]] or drawn
+    return max(lean, key=macs.get) if index // settings.together % 2 else lean[0]
 
 
 def _front(

@@ -6,8 +6,9 @@ import pytest
 from spjax import genomes
 from spjax.search import error_model, pareto
 from spjax.search.algorithms import algorithm
-from spjax.search.drawing import cost_of, fits
+from spjax.search.drawing import cost_of, draw_feasible, fits
 from spjax.search.early_stop import PREDICTED
+from spjax.search.effort import training_macs
 from spjax.search.errors import InfeasibleError
 from spjax.search.observation import Observation, all_points
 from spjax.search.proposals import _front, propose
@@ -63,6 +64,30 @@ def test_random_genomes_come_first_then_morphs_of_earlier_trials(searched):
     for index, proposal in morphs:
         assert proposal.parent < index
         assert set(proposal.edit.split("+")) <= {*genomes.MORPHS, "cross"}
+
+
+def test_first_networks_are_not_much_larger_in_training_than_on_the_board():
+    narrow = (("input_output", 1960), ("model_size_nonzero", 2770))
+    settings = dataclasses.replace(
+        _SETTINGS,
+        input_shape=(28, 28, 1),
+        memory_model="input_output",
+        limits=narrow,
+        initial_trials=40,
+    )
+    first = [propose(settings, [], index).genome for index in range(40)]
+    deployed = [cost_of(genome, settings)["macs"] for genome in first]
+    ratios = [
+        training_macs(g, settings) / m for g, m in zip(first, deployed, strict=True)
+    ]
+    assert max(ratios) <= 10
+    assert max(ratios) > 2  # Some are pruned by channels all the same.
+    # Every other one is the largest of many draws.
+    assert np.median(deployed[1::2]) > 2 * np.median(deployed[::2])
+    rng = np.random.default_rng(0)
+    drawn = [draw_feasible(rng, settings, set()) for _ in range(40)]
+    plain = [training_macs(g, settings) / cost_of(g, settings)["macs"] for g in drawn]
+    assert max(plain) > 10
 
 
 def test_one_edit_of_the_training_genes_leaves_the_architecture_alone(searched):
