@@ -89,12 +89,19 @@ def data_arguments() -> list[str]:
     )
 
 
+def source_arguments() -> list[str]:
+    """Where data sets come from, as a command line has it; without a data set."""
+    return _given(DATA_DIR, DOWNLOAD)
+
+
 def board_arguments() -> list[str]:
     """The flags of the board that were given, as a command line has them."""
     return _given(BOARD, RAM_BYTES, FLASH_BYTES, always=BOARD)
 
 
-def _given(*holders: flags.FlagHolder, always: flags.FlagHolder) -> list[str]:
+def _given(
+    *holders: flags.FlagHolder, always: flags.FlagHolder | None = None
+) -> list[str]:
     return [
         f"--{holder.name}"
         if holder.value is True

@@ -169,10 +169,7 @@ def _read(folder, label, benchmark):
 
 def _call(program, arguments):
     # As a program: its flags have the names of ours.
-    command = [sys.executable, "-m", program, *arguments]
-    if _flags.DATA_DIR.value is not None:
-        command.append(f"--data_dir={_flags.DATA_DIR.value}")
-    if _flags.DOWNLOAD.value:
-        command.append("--download")
+    source = _flags.source_arguments()
+    command = [sys.executable, "-m", program, *arguments, *source]
     print("$", "python", *command[1:], flush=True)
     return subprocess.run(command, check=False).returncode

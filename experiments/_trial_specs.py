@@ -13,13 +13,11 @@ def specs_of(
     Args:
       study: the search.
       config: settings of every training.
-      early_stopping: whether trials stop when they are hopeless; not those that are
-        trained together.
+      early_stopping: whether trials stop when they are hopeless.
 
     Returns:
       ``specify(trial) -> spec``, asked when a worker takes the trial.
     """
-    early_stopping = early_stopping and study.settings.together == 1
 
     def specify(trial: search.Trial) -> search.TrialSpec:
         weights, stops = search.weights_of(study.run_dir, trial.parent), None

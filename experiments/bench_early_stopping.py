@@ -91,9 +91,7 @@ def replay(rows: Sequence[Mapping[str, Any]], settings: Any, epochs: int) -> Rep
       settings: the search's.
       epochs: of a whole training.
     """
-    import json
-
-    from spjax import genomes, search
+    from spjax import search
 
     seen: list[Mapping[str, Any]] = []
     stopped, trained, saved = set(), 0, 0
@@ -101,7 +99,7 @@ def replay(rows: Sequence[Mapping[str, Any]], settings: Any, epochs: int) -> Rep
         curve = row.get("validation_curve") or ()
         trained += len(curve)
         if row["status"] == "completed":
-            genome = genomes.from_json(json.dumps(row["genome"]))
+            genome = search.genome_of(row)
             table = search.stop_table(seen, settings, genome, epochs)
             for epoch, error in enumerate(curve, start=1):
                 if table is not None and table.verdict(epoch, error) is not None:

@@ -142,17 +142,12 @@ def plot_beside(
     Raises:
       ReportError: if the file cannot be written.
     """
-    figure = style.new_figure(10.5, 4.4)
-    grid = figure.add_gridspec(
-        1, 2, left=0.07, right=0.98, top=0.83, bottom=0.13, wspace=0.16
-    )
-    panels = (
+    figure, panels = style.two_panels()
+    shown = (
         ("size_bytes", "nonzero values (B, indices not counted)"),
         ("memory_bytes", f"{memory_model} (B)"),
     )
-    for number, (figure_of, label) in enumerate(panels):
-        axes = figure.add_subplot(grid[number])
-        style.dress(axes)
+    for axes, (figure_of, label) in zip(panels, shown, strict=True):
         for theirs, ours in pairs:
             place = getattr(theirs, figure_of), 100 * theirs.accuracy
             axes.plot(*place, "s", color=style.LIMIT, label="published")
@@ -172,10 +167,10 @@ def plot_beside(
                 )  # fmt: skip
         axes.set_xlabel(label)
         axes.set_xlim(left=0)
-        if number == 0:
-            axes.set_ylabel("test accuracy (%)")
-            handles, labels = axes.get_legend_handles_labels()
-            once = dict(zip(labels, handles, strict=True))
-            axes.legend(once.values(), once.keys(), frameon=False, fontsize=9)
-            style.headline(axes, dataset, "mean and standard deviation over seeds")
+    axes = panels[0]
+    axes.set_ylabel("test accuracy (%)")
+    handles, labels = axes.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    axes.legend(once.values(), once.keys(), frameon=False, fontsize=9)
+    style.headline(axes, dataset, "mean and standard deviation over seeds")
     style.save(figure, path)

@@ -152,18 +152,12 @@ def plot_comparison(
     Raises:
       ReportError: if the file cannot be written.
     """
-    figure = style.new_figure(10.5, 4.4)
-    grid = figure.add_gridspec(
-        1, 2, left=0.07, right=0.98, top=0.83, bottom=0.13, wspace=0.16
-    )
-    for panel, (band_of, label) in enumerate(
-        ((by_trials, "trials"), (by_seconds, "wall time (minutes)"))
-    ):
-        axes = figure.add_subplot(grid[panel])
-        style.dress(axes)
+    figure, panels = style.two_panels()
+    shown = (by_trials, 1, "trials"), (by_seconds, 60, "wall time (minutes)")
+    for axes, (band_of, unit, label) in zip(panels, shown, strict=True):
         for number, (name, runs) in enumerate(courses.items()):
             band = band_of(runs)
-            places = band.places / (60 if panel else 1)
+            places = band.places / unit
             colour = f"C{number}"
             axes.plot(places, band.mean, color=colour, label=name, linewidth=1.6)
             axes.fill_between(
@@ -171,13 +165,11 @@ def plot_comparison(
             )
         axes.set_xlabel(label)
         axes.set_ylim(bottom=0)
-        if not panel:
-            axes.set_ylabel("hypervolume (share of the box of the limits)")
-            axes.legend(frameon=False, fontsize=9, loc="lower right")
-            seeds = sorted({len(runs) for runs in courses.values()})
-            style.headline(
-                axes, title,
-                f"mean of {'-'.join(map(str, seeds))} seeds, "
-                "95 % confidence interval of the mean",
-            )  # fmt: skip
+    panels[0].set_ylabel("hypervolume (share of the box of the limits)")
+    panels[0].legend(frameon=False, fontsize=9, loc="lower right")
+    seeds = "-".join(map(str, sorted({len(runs) for runs in courses.values()})))
+    style.headline(
+        panels[0], title,
+        f"mean of {seeds} seeds, 95 % confidence interval of the mean",
+    )  # fmt: skip
     style.save(figure, path)

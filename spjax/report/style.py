@@ -36,6 +36,18 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
+    """Returns a figure with two dressed axes side by side, and room for a headline."""
+    figure = new_figure(10.5, 4.4)
+    grid = figure.add_gridspec(
+        1, 2, left=0.07, right=0.98, top=0.83, bottom=0.13, wspace=0.16
+    )
+    panels = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
+    for axes in panels:
+        dress(axes)
+    return figure, panels
+
+
 @contextlib.contextmanager
 def quiet_glyphs() -> Iterator[None]:
     """Silences matplotlib on signs that the font lacks, which it draws as boxes.

@@ -40,7 +40,7 @@ from spjax.search.static_cost import static_cost
 from spjax.search.study import Study, create, exists, load, read_records
 from spjax.search.together import run_trials
 from spjax.search.trial import run_trial, start_worker
-from spjax.search.trial_row import Trial
+from spjax.search.trial_row import Trial, genome_of
 from spjax.search.trial_spec import (
     TrialSpec,
     data_folder,
@@ -80,6 +80,7 @@ __all__ = [
     "exists",
     "front",
     "further_sparsities",
+    "genome_of",
     "hypervolume",
     "hypervolumes",
     "is_feasible",

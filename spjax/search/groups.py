@@ -12,7 +12,6 @@ is a single trial where the pruning of the proposed genome has noise.
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence, Set
 
 import numpy as np
@@ -23,7 +22,7 @@ from spjax.genomes.random_draw import draw_training
 from spjax.search.drawing import cost_of, fits
 from spjax.search.settings import Settings
 from spjax.search.study import Study
-from spjax.search.trial_row import Trial
+from spjax.search.trial_row import Trial, genome_of
 from spjax.search.workers import Event
 
 _ATTEMPTS = 24  # a trial; where limits are tight few draws keep them
@@ -151,4 +150,4 @@ def _plain(genome: Genome) -> Genome:
 
 def _trained(study: Study) -> set[Genome]:
     """The genomes of all trials."""
-    return {genomes.from_json(json.dumps(row["genome"])) for row in study.records()}
+    return {genome_of(row) for row in study.records()}

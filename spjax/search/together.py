@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from spjax import data, genomes, training
 from spjax.search._worker_process import describe
 from spjax.search.errors import SearchError
-from spjax.search.trial import first_weights
+from spjax.search.trial import first_weights, reached
 from spjax.search.trial_result import finish_trial
 from spjax.search.trial_spec import TrialSpec, data_folder
 from spjax.search.workers import Event
@@ -52,9 +52,7 @@ def run_trials(
     def on_epoch(epoch: int, entries: Sequence[dict | None]) -> None:
         for spec, entry in zip(specs, entries, strict=True):
             if entry is not None:
-                seen = {"epoch": epoch, "epochs": config.epochs}
-                seen["validation_error"] = entry["validation_error"]
-                tell(Event("progress", spec.index, seen))
+                tell(Event("progress", spec.index, reached(spec, epoch, entry)))
 
     results = training.train_population(
         drawn[0],

@@ -60,13 +60,7 @@ def run_trial(
     def on_epoch(epoch: int, entry: dict) -> bool:
         nonlocal predicted
         if progress is not None:
-            progress(
-                {
-                    "epoch": epoch,
-                    "epochs": spec.config.epochs,
-                    "validation_error": entry["validation_error"],
-                }
-            )
+            progress(reached(spec, epoch, entry))
         if spec.stops is not None:
             predicted = spec.stops.verdict(epoch, entry["validation_error"])
         return predicted is not None
@@ -82,6 +76,21 @@ def run_trial(
         on_epoch=on_epoch,
     )
     return finish_trial(spec, dataset, result, start, predicted)
+
+
+def reached(spec: TrialSpec, epoch: int, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a training after each epoch.
+
+    Args:
+      spec: the trial.
+      epoch: counted from 1.
+      entry: of the training's history.
+    """
+    return {
+        "epoch": epoch,
+        "epochs": spec.config.epochs,
+        "validation_error": entry["validation_error"],
+    }
 
 
 def first_weights(spec: TrialSpec, dataset: data.Dataset) -> dict:

@@ -1,6 +1,8 @@
 """A trial of an Ax experiment in our own terms: what to train, what came of it."""
 
 import dataclasses
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spjax import genomes
@@ -35,6 +37,11 @@ def trial_of(trial: "AxTrial") -> Trial:
         parent=facts.get("parent"),
         edit=facts.get("edit", ""),
     )
+
+
+def genome_of(row: Mapping[str, Any]) -> genomes.Genome:
+    """The genome of a row as `row_of` makes it."""
+    return genomes.from_json(json.dumps(row["genome"]))
 
 
 def row_of(trial: "AxTrial") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from spjax import genomes
 from spjax.search.errors import StudyError
 from spjax.search.observation import Observation
 from spjax.search.settings import Settings
+from spjax.search.trial_row import genome_of
 
 FOLDER = "warm_start"
 _FILE = "observations.json"
@@ -120,7 +121,7 @@ def read(run_dir: str | os.PathLike) -> tuple[Observation, ...]:
         return tuple(
             Observation(
                 -1 - entry["index"],
-                genomes.from_json(json.dumps(entry["genome"])),
+                genome_of(entry),
                 "completed",
                 entry["figures"],
                 tuple(entry["readings"]),
@@ -155,7 +156,7 @@ def _taken(
     if row["status"] != "completed" or not _has(row, needed):
         return None
     try:
-        genome = genomes.from_json(json.dumps(row["genome"]))
+        genome = genome_of(row)
         genomes.validate(genome, settings.input_shape)
         genomes.check_within(genome, settings.bounds)
     except genomes.GenomeError:

@@ -45,3 +45,16 @@ def rows(run_dir):
     """The lines of ``trials.csv``."""
     with open(run_dir / "trials.csv", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def options_taken(monkeypatch):
+    """Has ``experiments.search`` run nothing; returns a list of the options it got."""
+    found = []
+
+    def take(run_dir, dataset, board, options, interrupts):
+        found.append(options)
+        return 0
+
+    monkeypatch.setattr(_search_run, "search_and_report", take)
+    monkeypatch.setattr(_interrupts.Interrupts, "install", lambda self: None)
+    return found

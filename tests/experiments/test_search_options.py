@@ -7,10 +7,8 @@ from absl.testing import flagsaver
 
 from experiments import (
     _cli,
-    _interrupts,
     _live_report,
     _search_options,
-    _search_run,
     search,
 )
 from spjax import data, genomes, report
@@ -173,14 +171,7 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_search(
 )
 def test_what_the_flags_ask_for(tmp_path, monkeypatch, given, expected):
     path = small.write_npz(tmp_path / "small.npz")
-    found = []
-
-    def take(run_dir, dataset, board, options, interrupts):
-        found.append(options)
-        return 0
-
-    monkeypatch.setattr(_search_run, "search_and_report", take)
-    monkeypatch.setattr(_interrupts.Interrupts, "install", lambda self: None)
+    found = small_search.options_taken(monkeypatch)
     with flagsaver.as_parsed(dataset=path, run_dir=str(tmp_path / "run"), **given):
         assert search.main([]) == 0
     (options,) = found

@@ -3,16 +3,15 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 from absl.testing import flagsaver
 
-from experiments import _backend, _cli, _interrupts, _search_run, search
+from experiments import _backend, _cli, search
 from spjax import data
 from spjax import search as search_room
 from tests.experiments import small, small_search
+from tests.host_devices import run_on_four
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -71,14 +70,7 @@ def test_interrupted_in_a_group_and_resumed(tmp_path, monkeypatch, capsys, one_p
 def test_what_is_done_by_default(
     tmp_path, monkeypatch, one_process, accelerator, given, expected
 ):
-    found = []
-
-    def take(run_dir, dataset, board, options, interrupts):
-        found.append(options)
-        return 0
-
-    monkeypatch.setattr(_search_run, "search_and_report", take)
-    monkeypatch.setattr(_interrupts.Interrupts, "install", lambda self: None)
+    found = small_search.options_taken(monkeypatch)
     monkeypatch.setattr(_backend, "has_accelerator", lambda: accelerator)
     # As the user has set it: nothing of it is left behind.
     monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -104,19 +96,12 @@ def test_early_stopping_of_groups_is_refused(one_process):
 def test_the_program_on_four_devices(tmp_path):
     """Real training of the embedded digits; the members are spread over the devices."""
     command = [
-        *(sys.executable, "-m", "experiments.search", "--run_dir=run"),
+        *("-m", "experiments.search", "--run_dir=run"),
         *("--together=4", "--trials=6", "--epochs=1", "--initial_trials=4"),
         *("--workers=1", "--candidates=8", "--nolive_report"),
     ]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(_ROOT),
-        "XDG_CACHE_HOME": str(tmp_path),
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-    }
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    cache = {"XDG_CACHE_HOME": str(tmp_path)}
+    done = run_on_four(*command, cwd=tmp_path, env=cache)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "6 trials of 1 epoch(s), 4 at a time" in done.stdout
     rows = [r for r in small_search.rows(tmp_path / "run") if r["reading"] == "0"]

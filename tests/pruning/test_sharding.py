@@ -1,9 +1,6 @@
 """Masks on a mesh of four host devices are those of one device."""
 
-import os
-import pathlib
-import subprocess
-import sys
+from tests.host_devices import run_on_four
 
 SCRIPT = """
 import jax, jax.numpy as jnp, numpy as np, optax
@@ -56,12 +53,7 @@ for distribution in ("uniform", "global"):
 
 
 def test_four_devices_give_the_same_masks():
-    flags = "--xla_force_host_platform_device_count=4"
-    root = str(pathlib.Path(__file__).parents[2])
-    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": root}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True
-    )
+    done = run_on_four("-c", SCRIPT)
     assert done.returncode == 0, done.stderr
     big, ties = 512 * 256, 16 * 8
     total = big + ties

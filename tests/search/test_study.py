@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 
@@ -6,6 +5,7 @@ import pytest
 
 from spjax import genomes, search
 from spjax.search.errors import StudyError
+from spjax.search.trial_row import genome_of
 from tests.search.study_tasks import CONFIG, SETTINGS, advance, figures_of
 
 # Ax tells at length which defaults it took for each parameter that it reads.
@@ -26,7 +26,7 @@ def test_rows_hold_everything_that_is_known(finished):
     statuses = [row["status"] for row in records]
     assert statuses == ["completed"] * 6 + ["failed", "running"]
     for row in records[:6]:
-        genome = genomes.from_json(json.dumps(row["genome"]))
+        genome = genome_of(row)
         assert row["genome_id"] == genomes.genome_id(genome)
         figures = figures_of(genome)
         assert {name: row[name] for name in figures} == figures

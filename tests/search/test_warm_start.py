@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import shutil
 
 import pytest
@@ -7,6 +6,7 @@ import pytest
 from spjax import genomes, networks, search
 from spjax.search import warm_start
 from spjax.search.errors import StudyError
+from spjax.search.trial_row import genome_of
 from tests.search.study_tasks import CONFIG, SETTINGS, advance
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
@@ -32,7 +32,7 @@ def test_the_trials_of_another_run_are_earlier_observations(other, tmp_path):
         earlier = study.earlier
         assert [o.index for o in earlier] == [-1, -2, -3, -4, -5, -6]
         for observation, row in zip(earlier, records, strict=False):
-            genome = genomes.from_json(json.dumps(row["genome"]))
+            genome = genome_of(row)
             assert observation.genome == genome
             assert observation.status == "completed"
             for name in SETTINGS.objectives:

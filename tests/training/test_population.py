@@ -1,10 +1,6 @@
 """Many trainings at once are those of one by one, on one device and on four."""
 
 import dataclasses
-import os
-import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -14,8 +10,9 @@ from spjax import networks, training
 from spjax.data import Split, fit_normalisation
 from spjax.genomes import Block, Conv, Genome, GenomeError, Pool, Training
 from spjax.training import Member
+from tests.host_devices import run_on_four
+from tests.training.blobs import CLASSES, blobs
 
-CLASSES = 3
 GENOME = Genome(
     blocks=(
         Block(
@@ -26,16 +23,6 @@ GENOME = Genome(
     dense=(7,),
 )
 CONFIG = training.TrainConfig(epochs=2, batch_size=20, augment_shift=1)
-
-
-def blobs(count, seed):
-    """Images whose bright third is the class."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, CLASSES, count).astype(np.int32)
-    images = rng.integers(0, 90, (count, 9, 9, 1)).astype(np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[3 * label : 3 * label + 3] += 90
-    return Split(images, labels)
 
 
 TRAIN, HELD_OUT = blobs(130, 0), blobs(70, 1)
@@ -216,11 +203,6 @@ print(len(spread), "members")
 
 
 def test_four_devices_share_the_members_out():
-    flags = "--xla_force_host_platform_device_count=4"
-    root = str(pathlib.Path(__file__).parents[2])
-    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": root}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True
-    )
+    done = run_on_four("-c", SCRIPT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["5", "members"]

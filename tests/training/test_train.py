@@ -9,6 +9,7 @@ import pytest
 from spjax import networks, training
 from spjax.data import Normalisation, Split, fit_normalisation
 from spjax.genomes import Block, Conv, Genome, GenomeError, Training
+from tests.training.blobs import CLASSES, blobs
 
 GENOME = Genome(
     blocks=(Block(convs=(Conv(channels=4, stride=2),)),),
@@ -16,18 +17,6 @@ GENOME = Genome(
     training=Training(learning_rate=0.02, pruning="weight", sparsity=0.6),
 )
 CONFIG = training.TrainConfig(epochs=6, batch_size=20)
-CLASSES = 3
-
-
-def blobs(count, seed):
-    """Images whose bright third is the class."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, CLASSES, count).astype(np.int32)
-    images = rng.integers(0, 90, (count, 9, 9, 1)).astype(np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[3 * label : 3 * label + 3] += 90
-    return Split(images, labels)
-
 
 TRAIN, HELD_OUT = blobs(200, 0), blobs(90, 1)
 NORMALISATION = fit_normalisation(TRAIN.images)
