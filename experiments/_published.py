@@ -5,8 +5,9 @@ Three steps, each left out if a run before has finished it:
 1. ``experiments.search`` within the largest published size and memory, on training and
    validation splits, into FOLDER/search.
 2. For each published network, the point of that front with the lowest validation error
-   that is no larger in either figure, trained anew by ``experiments.train`` for longer
-   and with several seeds, into FOLDER/final-TRIAL. The test split is read there.
+   that is no larger in either figure, trained on by ``experiments.train``: from the
+   search's weights, longer than there, several times with other seeds, into
+   FOLDER/final-TRIAL. The test split is read there.
 3. A table and a picture, FOLDER/published.md and FOLDER/published.png.
 
 An interrupted search goes on, with as many minutes again; an interrupted training
@@ -145,6 +146,8 @@ def _search(benchmark, folder):
 
 
 def _train(benchmark, root, folder, point):
+    from spjax import search
+
     if is_finished(folder):
         return 0
     shutil.rmtree(folder, ignore_errors=True)  # what an interrupted training left
@@ -152,6 +155,7 @@ def _train(benchmark, root, folder, point):
     command = [
         f"--run_dir={folder}",
         f"--genome={genome}",
+        f"--init={search.weights_of(root / 'search', point['index'])}",
         f"--dataset={benchmark.dataset}",
         f"--memory_model={benchmark.memory_model}",
         f"--epochs={FINAL_EPOCHS.value}",

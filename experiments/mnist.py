@@ -30,6 +30,9 @@ BENCHMARK = _published.Benchmark(
     ),
     # Short trainings: in two hours many networks, whose weights are handed on.
     search_flags=("--epochs=10", "--error_bound=0.03"),
+    # By the validation error of one network after 40 epochs: 1.59 %, 1.87 % with the
+    # 0.0014 that the search had found for it. Shifts of the images made it worse.
+    train_flags=("--learning_rate=0.005",),
 )
 
 

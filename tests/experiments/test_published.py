@@ -63,6 +63,8 @@ def test_search_and_final_training_then_only_what_is_missing(tmp_path):
 
     first = run()
     assert first.count("$ python") == 2
+    (init,) = [word for word in first.split() if word.startswith("--init=")]
+    assert pathlib.Path(init.removeprefix("--init=")).is_file()
     table = (root / "published.md").read_text()
     assert "2 seed(s)" in table
     assert "none of ours is as small" in table
