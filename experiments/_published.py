@@ -29,7 +29,7 @@ from spjax import report
 from spjax.report import beside
 
 FOLDER = flags.DEFINE_string(
-    "folder", None, "Folder of all steps; runs/published-DATASET."
+    "folder", None, "Folder of all steps; runs/published-NAME."
 )
 MINUTES = flags.DEFINE_float("search_minutes", 120.0, "Of search.", lower_bound=0.001)
 TRIALS = flags.DEFINE_integer(
@@ -53,6 +53,7 @@ class Benchmark:
     """What is searched, and what it stands beside.
 
     Attributes:
+      name: of its folder.
       dataset: as --dataset of the search.
       memory_model: the working memory that the published figures are in.
       rows: the published networks.
@@ -60,6 +61,7 @@ class Benchmark:
       train_flags: further flags of the final trainings.
     """
 
+    name: str
     dataset: str
     memory_model: str
     rows: tuple[beside.Published, ...]
@@ -73,7 +75,7 @@ def run(benchmark: Benchmark) -> int:
     Returns:
       The exit status; that of the step that failed, if one did.
     """
-    root = pathlib.Path(FOLDER.value or f"runs/published-{benchmark.dataset}")
+    root = pathlib.Path(FOLDER.value or f"runs/published-{benchmark.name}")
     code = _search(benchmark, root / "search")
     if code:
         return code

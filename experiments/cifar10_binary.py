@@ -21,12 +21,14 @@ flags.adopt_module_key_flags(_published)
 flags.adopt_module_key_flags(_cli)
 
 BENCHMARK = _published.Benchmark(
+    name="cifar10_binary",
     dataset="cifar10_binary",
     memory_model="input_output",
     rows=(
         beside.Published("SpArSe", 0.7384, 780, 1280),
         beside.Published("uNAS", 0.7749, 685, 909),
     ),
+    search_flags=("--epochs=10", "--error_bound=0.35"),
 )
 
 

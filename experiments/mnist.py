@@ -22,6 +22,7 @@ flags.adopt_module_key_flags(_published)
 flags.adopt_module_key_flags(_cli)
 
 BENCHMARK = _published.Benchmark(
+    name="mnist",
     dataset="mnist",
     memory_model="input_output",
     rows=(

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experiments import _published
+from experiments import _published, cifar10_binary, mnist, mnist_tiny
 from spjax import report
 from spjax.report import beside
 
@@ -21,7 +21,7 @@ rows = (
     beside.Published("tiny", 0.99, 3, 2000),
 )
 benchmark = _published.Benchmark(
-    "digits", "input_output", rows, ("--epochs=1", "--nolive_report")
+    "small", "digits", "input_output", rows, ("--epochs=1", "--nolive_report")
 )
 if __name__ == "__main__":
     _cli.run(lambda argv: _published.run(benchmark))
@@ -45,6 +45,24 @@ def test_the_best_of_those_that_are_as_small(size, memory, expected):
     row = beside.Published("others", 0.9, size, memory)
     found = _published.choose(points, row, "input_output")
     assert (found and found["validation_error"]) == expected
+
+
+_PROGRAMS = (mnist, mnist_tiny, cifar10_binary)
+
+
+def test_no_program_writes_into_the_folder_of_another():
+    assert len({program.BENCHMARK.name for program in _PROGRAMS}) == len(_PROGRAMS)
+
+
+@pytest.mark.parametrize("program", _PROGRAMS)
+def test_their_flags_are_those_of_the_programs_they_run(program):
+    for name in ("search", "train"):
+        given = getattr(program.BENCHMARK, f"{name}_flags")
+        command = [sys.executable, "-m", f"experiments.{name}", "--only_check_args"]
+        done = subprocess.run(
+            [*command, *given], env=_environment(), capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_search_and_final_training_then_only_what_is_missing(tmp_path):
