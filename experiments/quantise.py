@@ -30,6 +30,7 @@ from spjax.deploy import codecs
 flags.adopt_module_key_flags(_flags)
 flags.adopt_module_key_flags(_cli)
 flags.adopt_module_key_flags(_remedy)
+flags.adopt_module_key_flags(_augment)
 _NETWORK = flags.DEFINE_string(
     "network", None, "Folder with genome.json and weights.npz."
 )
@@ -42,9 +43,6 @@ _SPARSITY = flags.DEFINE_float(
 _EPOCHS = flags.DEFINE_float("epochs", 0.0, "Epochs of fine-tuning.", 0.0)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.", 1)
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "At the start.", 1e-6, 1.0)
-_SHIFT = flags.DEFINE_float("augment_shift", 0.0, "Largest shift, in pixels.", 0.0)
-_ROTATION = flags.DEFINE_float("augment_rotation", 0.0, "Largest turn, degrees.", 0.0)
-_SCALING = flags.DEFINE_float("augment_scaling", 0.0, "Largest scaling.", 0.0, 0.9)
 _TEACHER = flags.DEFINE_string(
     "teacher", None, "Folder of a network to learn from besides the labels."
 )
@@ -210,9 +208,9 @@ def _batches(dataset: data.Dataset, prepared: _Prepared) -> Iterator[tuple]:
         networks.downsample(train.images, prepared.genome.downsample),
         train.labels,
         _BATCH_SIZE.value,
-        _SHIFT.value,
-        _ROTATION.value,
-        _SCALING.value,
+        _augment.SHIFT.value,
+        _augment.ROTATION.value,
+        _augment.SCALING.value,
     ):
         yield dataset.normalisation(images), labels
 

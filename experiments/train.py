@@ -20,6 +20,7 @@ from rich import console as rich_console
 from rich import progress as rich_progress
 
 from experiments import (
+    _augment,
     _cli,
     _display,
     _flags,
@@ -30,6 +31,7 @@ from experiments import (
 )
 from spjax import data, genomes, networks, report, search, training
 
+flags.adopt_module_key_flags(_augment)
 flags.adopt_module_key_flags(_flags)
 flags.adopt_module_key_flags(_cli)
 _GENOME = flags.DEFINE_string("genome", None, "The genome, a JSON file.")
@@ -43,9 +45,6 @@ _SPARSITY = flags.DEFINE_float(
 )
 _LEARNING_RATE = flags.DEFINE_float(
     "learning_rate", None, "Peak learning rate, instead of the genome's.", 1e-6, 1.0
-)
-_AUGMENT_SHIFT = flags.DEFINE_integer(
-    "augment_shift", 0, "Largest random shift of a training image.", lower_bound=0
 )
 _MEMORY_MODEL = flags.DEFINE_enum(
     "memory_model", "planned_arena", search.MEMORY_MODELS, "Which working memory."
@@ -193,7 +192,9 @@ def _train_all(genome, run_dir, board, interrupts):
                     epochs=_EPOCHS.value,
                     batch_size=_BATCH_SIZE.value,
                     seed=seed,
-                    augment_shift=_AUGMENT_SHIFT.value,
+                    augment_shift=_augment.SHIFT.value,
+                    augment_rotation=_augment.ROTATION.value,
+                    augment_scaling=_augment.SCALING.value,
                 ),
             )
             figures = search.run_trial(spec, advance)

@@ -34,6 +34,7 @@ from spjax.training.step import (
     with_masks,
 )
 from spjax.training.train import train
+from spjax.training.warp import warp
 
 __all__ = [
     "Member",
@@ -70,5 +71,6 @@ __all__ = [
     "train",
     "train_population",
     "use_compilation_cache",
+    "warp",
     "with_masks",
 ]

@@ -11,7 +11,9 @@ import numpy as np
 
 from spjax import genomes, networks
 from spjax.data import Split
+from spjax.training.config import TrainConfig
 from spjax.training.errors import TrainingError
+from spjax.training.warp import warp
 
 
 def network_images(
@@ -58,6 +60,28 @@ def draw_order(rng: np.random.Generator, count: int, batch: int) -> np.ndarray:
     """
     steps = count // batch
     return rng.permutation(count)[: steps * batch].reshape(steps, batch)
+
+
+def augmented(
+    rng: np.random.Generator, images: np.ndarray, config: TrainConfig
+) -> np.ndarray:
+    """The images of a step, moved or warped as the settings ask for.
+
+    Args:
+      rng: the run's.
+      images: uint8 [B, H, W, C].
+      config: the run's settings.
+
+    Returns:
+      [B, H, W, C]: uint8, or float32 within 0 .. 255 if they are warped.
+    """
+    shift = config.augment_shift
+    if config.warps:
+        turn, scaling = config.augment_rotation, config.augment_scaling
+        return warp(rng, images, shift, turn, scaling)
+    if not shift:
+        return images
+    return moved(images, draw_moves(rng, len(images), int(shift)))
 
 
 def draw_moves(rng: np.random.Generator, batch: int, reach: int) -> np.ndarray:

@@ -18,7 +18,11 @@ class TrainConfig:
       prune_end: share of the steps after which the masks are fixed.
       prune_updates: number of times that the masks are computed in between.
       weight_decay: decoupled weight decay (AdamW, Loshchilov and Hutter 2019).
-      augment_shift: largest random shift of a training image, in deployed pixels.
+      augment_shift: largest random shift of a training image, in deployed pixels. A
+        whole number, by itself, moves by whole pixels and repeats the edges; anything
+        else warps the image (see `warp`).
+      augment_rotation: largest random turn of a training image, in degrees.
+      augment_scaling: largest random change of its size, as a share below 1.
 
     Raises:
       TrainingError: for a value out of range; names it.
@@ -32,17 +36,23 @@ class TrainConfig:
     prune_end: float = 0.7
     prune_updates: int = 20
     weight_decay: float = 0.0
-    augment_shift: int = 0
+    augment_shift: float = 0.0
+    augment_rotation: float = 0.0
+    augment_scaling: float = 0.0
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "prune_updates"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("weight_decay", "augment_shift", "seed"):
+        for name in ("weight_decay", "augment_shift", "augment_rotation", "seed"):
             if getattr(self, name) < 0:
                 raise TrainingError(
                     f"{name}={getattr(self, name)} must not be negative"
                 )
+        if not 0 <= self.augment_scaling < 1:
+            raise TrainingError(
+                f"augment_scaling={self.augment_scaling} is a share: give 0 to below 1"
+            )
         if not 0 <= self.warmup <= 1:
             raise TrainingError(f"warmup={self.warmup} is a share: give 0 to 1")
         if not 0 <= self.prune_begin < self.prune_end <= 1:
@@ -50,3 +60,9 @@ class TrainConfig:
                 f"prune_begin={self.prune_begin} and prune_end={self.prune_end} are "
                 "shares of the run: 0 <= prune_begin < prune_end <= 1"
             )
+
+    @property
+    def warps(self) -> bool:
+        """Whether training images are read in between pixels."""
+        whole = float(self.augment_shift).is_integer()
+        return not whole or bool(self.augment_rotation or self.augment_scaling)

@@ -87,13 +87,13 @@ def train_population(
       One result for each member, in order. The seconds are its share of the whole.
 
     Raises:
-      TrainingError: if there is no member, no device or no image, or a member's
-        pruning has noise.
+      TrainingError: if there is no member, no device or no image, a member's pruning
+        has noise, or images are to be warped.
       GenomeError: if the genome does not fit the images, or a gene is out of range.
     """
     began = time.perf_counter()
     images, held_out = batches.network_images(genome, train_split, validation_split)
-    _check(genome, members, train_split)
+    _check(genome, members, train_split, config)
     devices = jax.devices() if devices is None else list(devices)
     if not devices:
         raise TrainingError("devices is empty: leave it out to train on all")
@@ -171,9 +171,15 @@ def train_population(
     )
 
 
-def _check(genome, members, train_split):
+def _check(genome, members, train_split, config):
     if not members:
         raise TrainingError("members is empty: a population has at least one")
+    if config.warps:
+        raise TrainingError(
+            "the settings turn, scale or shift images by parts of a pixel, which a "
+            "population cannot: give whole shifts only, or train one by one, with "
+            "`train`"
+        )
     for k, member in enumerate(members):
         kind = member.training.pruning
         if kind in genomes.NOISY_KINDS and member.training.sparsity > 0:
@@ -201,7 +207,7 @@ def _start(genome, member, variables, images, num_classes):
 
 def _draw(rng, count, batch, config):
     """A member's order of the images in an epoch, and how they are moved."""
-    order, reach = batches.draw_order(rng, count, batch), config.augment_shift
+    order, reach = batches.draw_order(rng, count, batch), int(config.augment_shift)
     if not reach:
         return order.astype(np.int32), None
     moves = [batches.draw_moves(rng, batch, reach) for _ in order]

@@ -19,9 +19,8 @@ from spjax import genomes, networks
 from spjax.data import Normalisation, Split
 from spjax.training import evaluate
 from spjax.training.batches import (
-    draw_moves,
+    augmented,
     draw_order,
-    moved,
     network_images,
     order_generator,
 )
@@ -122,10 +121,7 @@ def train(
                     genome, params, target, noise=noise, previous=masks
                 )
                 state = with_masks(state, masks)
-            pixels = images[chosen]
-            if config.augment_shift:
-                moves = draw_moves(rng, batch, config.augment_shift)
-                pixels = moved(pixels, moves)
+            pixels = augmented(rng, images[chosen], config)
             state = step(state, given, pixels, train_split.labels[chosen])
             if setup is None:
                 jax.block_until_ready(state.totals)

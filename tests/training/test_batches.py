@@ -35,6 +35,31 @@ def test_moved_images_are_cut_from_images_with_repeated_edges():
     np.testing.assert_array_equal(traced, found)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, lambda rng, x: x),
+        (
+            {"augment_shift": 2},
+            lambda rng, x: batches.moved(x, batches.draw_moves(rng, 50, 2)),
+        ),
+        ({"augment_shift": 0.5}, lambda rng, x: training.warp(rng, x, 0.5, 0, 0)),
+        (
+            {"augment_shift": 1, "augment_rotation": 9, "augment_scaling": 0.2},
+            lambda rng, x: training.warp(rng, x, 1, 9, 0.2),
+        ),
+    ],
+)
+def test_settings_say_how_images_are_augmented(options, expected):
+    images = np.random.default_rng(0).integers(0, 256, (50, 5, 7, 2)).astype(np.uint8)
+    found = batches.augmented(
+        np.random.default_rng(1), images, training.TrainConfig(**options)
+    )
+    want = expected(np.random.default_rng(1), images)
+    assert found.dtype == want.dtype
+    np.testing.assert_array_equal(found, want)
+
+
 def test_images_are_downsampled_and_must_be_there():
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1)).astype(np.uint8)
     full = Split(pixels, np.zeros(6, np.int32))

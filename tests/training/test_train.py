@@ -133,6 +133,10 @@ def test_a_callback_sees_each_epoch_and_can_stop():
 def test_shifted_images_train_too():
     result = run(config=dataclasses.replace(CONFIG, augment_shift=1))
     assert result.validation_error < 0.2
+    warped = dataclasses.replace(CONFIG, augment_shift=0.5, augment_rotation=10)
+    other, again = run(config=warped), run(config=warped)
+    assert other.validation_error < 0.2
+    assert other.history != result.history and other.history == again.history
 
 
 def test_bad_input():
