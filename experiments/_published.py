@@ -28,6 +28,9 @@ from experiments import _cli, _flags
 from spjax import report
 from spjax.report import beside
 
+# How images are varied in a long training, that they are not learnt by heart.
+WARPED = ("--augment_shift=0.5", "--augment_rotation=7", "--augment_scaling=0.08")
+
 FOLDER = flags.DEFINE_string(
     "folder", None, "Folder of all steps; runs/published-NAME."
 )
@@ -38,7 +41,7 @@ TRIALS = flags.DEFINE_integer(
 WORKERS = flags.DEFINE_integer("search_workers", 2, "Of the search.", lower_bound=1)
 SEED = flags.DEFINE_integer("search_seed", 0, "Of the search.", lower_bound=0)
 FINAL_EPOCHS = flags.DEFINE_integer(
-    "final_epochs", 100, "Passes over the data in a final training.", lower_bound=1
+    "final_epochs", 60, "Passes over the data in a final training.", lower_bound=1
 )
 FINAL_SEEDS = flags.DEFINE_integer(
     "final_seeds", 3, "Final trainings of a network.", lower_bound=1
