@@ -31,6 +31,7 @@ BENCHMARK = _published.Benchmark(
     ),
     # Short trainings: in two hours many networks, whose weights are handed on.
     search_flags=("--epochs=10", "--error_bound=0.03"),
+    focus_flags=("--error_bound=0.015", "--seed=1"),
     # Chosen by the validation error of the network for the first row: 1.06 % in the
     # search (the lowest of hundreds); 1.37 % after 60 more epochs of the images as they
     # are, 1.61 % if shifted by whole pixels; warped, 1.23 % after 50, 1.22 % after 150.

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -20,16 +21,18 @@ rows = (
     beside.Published("roomy", 0.5, 30000, 2000),
     beside.Published("tiny", 0.99, 3, 2000),
 )
+FOCUS = ("--error_bound=0.9",) if "focus" in sys.argv[1] else ()
 benchmark = _published.Benchmark(
-    "small", "digits", "input_output", rows, ("--epochs=1", "--nolive_report")
+    "small", "digits", "input_output", rows, ("--epochs=1", "--nolive_report"), FOCUS
 )
 if __name__ == "__main__":
     _cli.run(lambda argv: _published.run(benchmark))
 """
 
 
-def _point(error, size, memory):
+def _trial(error, size, memory, status="completed"):
     return {
+        "status": status,
         "validation_error": error,
         "model_size_nonzero": size,
         "input_output": memory,
@@ -38,13 +41,18 @@ def _point(error, size, memory):
 
 @pytest.mark.parametrize(
     ("size", "memory", "expected"),
-    [(100, 100, 0.1), (99, 100, 0.2), (100, 49, 0.3), (5, 5, None)],
+    [(100, 100, [0.1, 0.2]), (99, 100, [0.2, 0.3]), (100, 49, [0.3]), (5, 5, [])],
 )
 def test_the_best_of_those_that_are_as_small(size, memory, expected):
-    points = [_point(0.1, 100, 100), _point(0.2, 50, 50), _point(0.3, 50, 10)]
+    trials = [
+        _trial(0.3, 50, 10),
+        _trial(0.1, 100, 100),
+        _trial(None, 5, 5, "stopped"),
+        _trial(0.2, 50, 50),
+    ]
     row = beside.Published("others", 0.9, size, memory)
-    found = _published.choose(points, row, "input_output")
-    assert (found and found["validation_error"]) == expected
+    found = _published.choose(trials, row, "input_output", 2)
+    assert [trial["validation_error"] for trial in found] == expected
 
 
 _PROGRAMS = (mnist, mnist_tiny, cifar10_binary)
@@ -58,6 +66,7 @@ def test_no_program_writes_into_the_folder_of_another():
 def test_their_flags_are_those_of_the_programs_they_run(program):
     for name in ("search", "train"):
         given = getattr(program.BENCHMARK, f"{name}_flags")
+        given += program.BENCHMARK.focus_flags if name == "search" else ()
         command = [sys.executable, "-m", f"experiments.{name}", "--only_check_args"]
         done = subprocess.run(
             [*command, *given], env=_environment(), capture_output=True, check=False
@@ -65,10 +74,11 @@ def test_their_flags_are_those_of_the_programs_they_run(program):
         assert done.returncode == 0, done.stderr
 
 
-def test_search_and_final_training_then_only_what_is_missing(tmp_path):
+@pytest.mark.parametrize("searches", [["search"], ["search", "focus"]])
+def test_search_and_final_training_then_only_what_is_missing(tmp_path, searches):
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
-    root = tmp_path / "root"
+    root = tmp_path / searches[-1]
     command = [sys.executable, str(program), f"--folder={root}", "--search_trials=2"]
     command += ["--search_workers=1", "--final_epochs=1", "--final_seeds=2"]
 
@@ -80,24 +90,34 @@ def test_search_and_final_training_then_only_what_is_missing(tmp_path):
         return done.stdout
 
     first = run()
-    assert first.count("$ python") == 2
-    (init,) = [word for word in first.split() if word.startswith("--init=")]
-    assert pathlib.Path(init.removeprefix("--init=")).is_file()
+    finals = sorted(root.glob("final-*"))
+    assert first.count("$ python") == len(searches) + len(finals)
+    warm = re.findall(r"\$ python .*--warm_start=", first)
+    assert len(warm) == len(searches) - 1
+    inits = re.findall(r"--init=(\S+)", first)
+    assert len(inits) == len(finals) and all(map(os.path.isfile, inits))
     table = (root / "published.md").read_text()
     assert "2 seed(s)" in table
     assert "none of ours is as small" in table
     assert (root / "published.png").is_file()
-    (final,) = root.glob("final-*")
-    rows = report.read_trials_csv(final / "trials.csv")
-    accuracy = 100 - 50 * sum(row["test_error"] for row in rows)
-    assert f"{accuracy:.2f}" in table
+    means = {}
+    for final in finals:
+        rows = report.read_trials_csv(final / "trials.csv")
+        for name in ("validation_error", "test_error"):
+            means[final, name] = sum(row[name] for row in rows) / 2
+    final = min(finals, key=lambda folder: means[folder, "validation_error"])
+    assert f"{100 - 100 * means[final, 'test_error']:.2f}" in table
+    label = final.name.removeprefix("final-")
+    assert f"trial {label}," in table
     again = run()
     assert "$ python" not in again
     assert table in again
-    # An interrupted training is begun anew.
+    # An interrupted training is begun anew, an interrupted search goes on.
     (final / "best.json").unlink()
+    (root / searches[-1] / "best.json").unlink()
     third = run()
-    assert third.count("$ python") == 1 and "experiments.train" in third
+    assert third.count("$ python") == 2 and "experiments.train" in third
+    assert third.count("experiments.search --resume") == 1
     assert table in third
 
 
