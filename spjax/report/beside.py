@@ -166,6 +166,7 @@ def plot_beside(
                     fontsize=8, color="C0",
                 )  # fmt: skip
         axes.set_xlabel(label)
+        axes.margins(x=0.3, y=0.12)  # Room for the labels.
         axes.set_xlim(left=0)
     axes = panels[0]
     axes.set_ylabel("test accuracy (%)")
