@@ -24,7 +24,8 @@ BENCHMARK = _published.Benchmark(
     memory_model="input_output",
     rows=(beside.Published("uNAS, as recalled", 0.9919, 480, 488),),
     search_flags=("--epochs=10", "--error_bound=0.1"),
-    train_flags=(*_published.WARPED, "--learning_rate=0.015"),
+    # Warped images are too much for networks so small.
+    train_flags=("--learning_rate=0.015",),
 )
 
 
