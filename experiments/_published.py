@@ -43,7 +43,9 @@ TRIALS = flags.DEFINE_integer(
     "search_trials", 1000, "At most so many trials.", lower_bound=1
 )
 WORKERS = flags.DEFINE_integer("search_workers", 2, "Of the search.", lower_bound=1)
-SEED = flags.DEFINE_integer("search_seed", 0, "Of the search.", lower_bound=0)
+SEED = flags.DEFINE_integer(
+    "search_seed", 0, "Of the search; the second one's is one more.", lower_bound=0
+)
 FINAL_EPOCHS = flags.DEFINE_integer(
     "final_epochs", 60, "Passes over the data in a final training.", lower_bound=1
 )
@@ -155,11 +157,16 @@ def is_finished(folder: pathlib.Path) -> bool:
 
 def _searches(benchmark, root):
     """Name, minutes and further flags of each search."""
-    given = benchmark.search_flags
+    given = (*benchmark.search_flags, f"--seed={SEED.value}")
     if not benchmark.focus_flags:
         return (("search", MINUTES.value, given),)
     last = _FOCUS * MINUTES.value
-    focus = (*given, *benchmark.focus_flags, f"--warm_start={root / 'search'}")
+    focus = (
+        *benchmark.search_flags,
+        *benchmark.focus_flags,
+        f"--seed={SEED.value + 1}",
+        f"--warm_start={root / 'search'}",
+    )
     return ("search", MINUTES.value - last, given), ("focus", last, focus)
 
 
@@ -176,7 +183,6 @@ def _search(benchmark, folder, minutes, given):
         f"--time_budget={minutes}",
         f"--trials={TRIALS.value}",
         f"--workers={WORKERS.value}",
-        f"--seed={SEED.value}",
     ]
     return _call("experiments.search", [*command, *given])
 
