@@ -18,7 +18,8 @@ import csv
 import pathlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -69,12 +70,22 @@ def read_courses(
         name = str(dict(cell.settings)["algorithm"])
         courses.setdefault(name, []).append(comparison.course(rows))
         header = report.read_front(folder.run_dir / "front.json")["header"]
-        title = f"{header['dataset']['name']} on {header['board']['name']}"
+        title = _title(header)
     if not courses:
         raise _cli.UsageError(
             f"--root={root}: no run has finished; the logs there say why"
         )
     return courses, title
+
+
+def _title(header: Mapping[str, Any]) -> str:
+    """What was searched, and within which limits."""
+    sizes, board = header["dataset"]["split_sizes"], header["board"]
+    return (
+        f"{header['dataset']['name']} ({sizes['train']:,} images), "
+        f"{board['ram_bytes']:,} B of {header['memory_model']}, "
+        f"{board['flash_bytes']:,} B {header['size_model']}"
+    )
 
 
 def write(root: pathlib.Path, courses: dict[str, list], title: str) -> None:

@@ -72,6 +72,9 @@ def test_the_table_puts_the_best_median_first():
     lines = text.splitlines()
     assert lines[2].startswith("| good | 4 |") and lines[3].startswith("| poor | 4 |")
     assert "after 20 trials" in lines[0]
+    good, poor = (float(line.split("|")[3]) for line in lines[2:])
+    told = [float(line.split("|")[6].strip(" %")) for line in lines[2:]]
+    assert told == pytest.approx([0, 100 * (good / poor - 1)], abs=0.1)
     single = comparison_table({"one": _courses(5, 1)})
     assert "| - |" in single
 
