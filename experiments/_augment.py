@@ -26,6 +26,9 @@ SCALING = flags.DEFINE_float(
     0.0,
     0.9,
 )
+MIRROR = flags.DEFINE_bool(
+    "augment_mirror", False, "Mirror half of the training images left to right."
+)
 
 
 def batches(
@@ -36,6 +39,7 @@ def batches(
     shift: float = 0.0,
     rotation: float = 0.0,
     scaling: float = 0.0,
+    mirror: bool = False,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Endless shuffled batches of warped images.
 
@@ -47,6 +51,7 @@ def batches(
       shift: as for `training.warp`.
       rotation: as for `training.warp`.
       scaling: as for `training.warp`.
+      mirror: whether half of the images are mirrored, too.
 
     Yields:
       float32 [batch_size, H, W, C] within 0 .. 255, and labels.
@@ -57,7 +62,7 @@ def batches(
         order = rng.permutation(len(images))
         for start in range(0, len(order) - batch_size + 1, batch_size):
             chosen = order[start : start + batch_size]
-            yield (
-                training.warp(rng, images[chosen], shift, rotation, scaling),
-                labels[chosen],
-            )
+            shown = images[chosen]
+            if mirror:
+                shown = training.mirrored(rng, shown)
+            yield training.warp(rng, shown, shift, rotation, scaling), labels[chosen]

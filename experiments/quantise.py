@@ -211,6 +211,7 @@ def _batches(dataset: data.Dataset, prepared: _Prepared) -> Iterator[tuple]:
         _augment.SHIFT.value,
         _augment.ROTATION.value,
         _augment.SCALING.value,
+        _augment.MIRROR.value,
     ):
         yield dataset.normalisation(images), labels
 

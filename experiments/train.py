@@ -195,6 +195,7 @@ def _train_all(genome, run_dir, board, interrupts):
                     augment_shift=_augment.SHIFT.value,
                     augment_rotation=_augment.ROTATION.value,
                     augment_scaling=_augment.SCALING.value,
+                    augment_mirror=_augment.MIRROR.value,
                 ),
             )
             figures = search.run_trial(spec, advance)

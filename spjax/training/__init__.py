@@ -1,5 +1,6 @@
 """Training: jitted masked updates, one run at a time or many of one architecture."""
 
+from spjax.training.batches import mirrored
 from spjax.training.cache import use_compilation_cache
 from spjax.training.config import TrainConfig
 from spjax.training.errors import TrainingError
@@ -58,6 +59,7 @@ __all__ = [
     "make_settings",
     "make_step",
     "mean_params",
+    "mirrored",
     "noise_of",
     "noisy_layers",
     "noisy_params",

@@ -65,7 +65,7 @@ def draw_order(rng: np.random.Generator, count: int, batch: int) -> np.ndarray:
 def augmented(
     rng: np.random.Generator, images: np.ndarray, config: TrainConfig
 ) -> np.ndarray:
-    """The images of a step, moved or warped as the settings ask for.
+    """The images of a step, mirrored, moved or warped as the settings ask for.
 
     Args:
       rng: the run's.
@@ -75,6 +75,8 @@ def augmented(
     Returns:
       [B, H, W, C]: uint8, or float32 within 0 .. 255 if they are warped.
     """
+    if config.augment_mirror:
+        images = mirrored(rng, images)
     shift = config.augment_shift
     if config.warps:
         turn, scaling = config.augment_rotation, config.augment_scaling
@@ -82,6 +84,20 @@ def augmented(
     if not shift:
         return images
     return moved(images, draw_moves(rng, len(images), int(shift)))
+
+
+def mirrored(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
+    """Images, each with its left and right exchanged or, as likely, as it is.
+
+    Args:
+      rng: the run's.
+      images: [B, H, W, C].
+
+    Returns:
+      Images of the same shape and dtype.
+    """
+    chosen = rng.integers(0, 2, (len(images), 1, 1, 1)).astype(bool)
+    return np.where(chosen, images[:, :, ::-1], images)
 
 
 def draw_moves(rng: np.random.Generator, batch: int, reach: int) -> np.ndarray:

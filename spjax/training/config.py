@@ -23,6 +23,8 @@ class TrainConfig:
         else warps the image (see `warp`).
       augment_rotation: largest random turn of a training image, in degrees.
       augment_scaling: largest random change of its size, as a share below 1.
+      augment_mirror: whether half of the training images, drawn anew each time, are
+        seen left to right in a mirror.
 
     Raises:
       TrainingError: for a value out of range; names it.
@@ -39,6 +41,7 @@ class TrainConfig:
     augment_shift: float = 0.0
     augment_rotation: float = 0.0
     augment_scaling: float = 0.0
+    augment_mirror: bool = False
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "prune_updates"):

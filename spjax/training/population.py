@@ -174,11 +174,11 @@ def train_population(
 def _check(genome, members, train_split, config):
     if not members:
         raise TrainingError("members is empty: a population has at least one")
-    if config.warps:
+    if config.warps or config.augment_mirror:
         raise TrainingError(
-            "the settings turn, scale or shift images by parts of a pixel, which a "
-            "population cannot: give whole shifts only, or train one by one, with "
-            "`train`"
+            "the settings turn, scale, mirror or shift images by parts of a pixel, "
+            "which a population cannot: give whole shifts only, or train one by one, "
+            "with `train`"
         )
     for k, member in enumerate(members):
         kind = member.training.pruning

@@ -43,6 +43,7 @@ def test_moved_images_are_cut_from_images_with_repeated_edges():
             {"augment_shift": 2},
             lambda rng, x: batches.moved(x, batches.draw_moves(rng, 50, 2)),
         ),
+        ({"augment_mirror": True}, lambda rng, x: batches.mirrored(rng, x)),
         ({"augment_shift": 0.5}, lambda rng, x: training.warp(rng, x, 0.5, 0, 0)),
         (
             {"augment_shift": 1, "augment_rotation": 9, "augment_scaling": 0.2},
@@ -58,6 +59,19 @@ def test_settings_say_how_images_are_augmented(options, expected):
     want = expected(np.random.default_rng(1), images)
     assert found.dtype == want.dtype
     np.testing.assert_array_equal(found, want)
+
+
+def test_half_of_the_images_are_mirrored_left_to_right():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (400, 5, 7, 2)).astype(np.uint8)
+    found = batches.mirrored(rng, images)
+    assert found.dtype == np.uint8
+    turned = 0
+    for image, got in zip(images, found, strict=True):
+        mirror = np.stack([np.fliplr(image[..., c]) for c in (0, 1)], -1)
+        assert (got == image).all() or (got == mirror).all()
+        turned += (got == mirror).all()
+    assert 150 < turned < 250
 
 
 def test_images_are_downsampled_and_must_be_there():

@@ -152,9 +152,10 @@ def test_bad_input():
         training.train_population(GENOME, (), *DATA, CONFIG)
     with pytest.raises(training.TrainingError, match="devices is empty"):
         training.train_population(GENOME, MEMBERS, *DATA, CONFIG, devices=())
-    warped = dataclasses.replace(CONFIG, augment_scaling=0.1)
-    with pytest.raises(training.TrainingError, match="parts of a pixel"):
-        training.train_population(GENOME, MEMBERS, *DATA, warped)
+    for changes in ({"augment_scaling": 0.1}, {"augment_mirror": True}):
+        config = dataclasses.replace(CONFIG, **changes)
+        with pytest.raises(training.TrainingError, match="parts of a pixel"):
+            training.train_population(GENOME, MEMBERS, *DATA, config)
     for kind in ("variational", "bayesian"):
         noisy = (MEMBERS[0], Member(Training(0.01, kind, 0.5)))
         with pytest.raises(training.TrainingError, match=f"member 1 has .*'{kind}'"):
