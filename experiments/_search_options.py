@@ -6,7 +6,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-from experiments import _cli, _results
+from experiments import _cli, _results, _space
 from spjax import genomes, search
 
 _IMAGE_PASSES = 1_500_000
@@ -57,26 +57,32 @@ def epochs_for(images: int) -> int:
     return max(_LEAST_EPOCHS, min(_MOST_EPOCHS, _IMAGE_PASSES // images))
 
 
-def bounds_of(pruning: str) -> genomes.Bounds:
-    """The default space with some kinds of pruning.
+def bounds_of(pruning: str, space: str = "") -> genomes.Bounds:
+    """The default space with some kinds of pruning, and other ranges for some genes.
 
     Args:
-      pruning: their names, parted by commas.
+      pruning: the kinds' names, parted by commas.
+      space: as `parse_space` reads it.
 
     Raises:
-      UsageError: if there is none, or one is unknown or given twice.
+      UsageError: if there is no kind, one is unknown or given twice, or for what
+        `parse_space` and `genomes.Bounds` do not take.
     """
     kinds = tuple(kind.strip() for kind in pruning.split(","))
     lowest, highest = genomes.Bounds.sparsity
     if "none" not in kinds:
         lowest = 0.1  # a sparsity of 0 is no pruning
     try:
-        return genomes.Bounds(pruning=kinds, sparsity=(lowest, highest))
+        bounds = genomes.Bounds(pruning=kinds, sparsity=(lowest, highest))
     except genomes.GenomeError as error:
         raise _cli.UsageError(
             f"--pruning={pruning}: give some of {','.join(genomes.PRUNING_KINDS)}, "
             "each once"
         ) from error
+    try:
+        return dataclasses.replace(bounds, **_space.parse_space(space))
+    except genomes.GenomeError as error:
+        raise _cli.UsageError(f"--space={space}: {error}") from error
 
 
 def stage_starts_of(

@@ -157,6 +157,13 @@ _PRUNING = flags.DEFINE_string(
     "Kinds of pruning to choose from: none, weight, channel, variational, bayesian. "
     "The last two train noisy weights, which takes a few times as long.",
 )
+_SPACE = flags.DEFINE_string(
+    "space",
+    "",
+    "Other ranges or choices of genes than the default's, as in "
+    "'downsample=2;kernel=1..5;conv_kinds=regular,separable'; the genes are the "
+    "attributes of spjax.genomes.Bounds.",
+)
 _CACHE_DIR = flags.DEFINE_string(
     "cache_dir",
     None,
@@ -197,7 +204,7 @@ def main(argv: Sequence[str]) -> int:
     # What a run is, on whatever device it is resumed.
     flags.FLAGS.together = together
     board = _flags.get_board()
-    bounds = _search_options.bounds_of(_PRUNING.value)
+    bounds = _search_options.bounds_of(_PRUNING.value, _SPACE.value)
     dataset = _flags.load_dataset()
     # Made last, so that a mistake in the other flags leaves no empty folder.
     run_dir = (

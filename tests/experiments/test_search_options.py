@@ -1,5 +1,6 @@
 """What may be asked of a search: stopping early, starting from another run, a page."""
 
+import re
 import shutil
 
 import pytest
@@ -197,6 +198,55 @@ def test_kinds_of_pruning_make_the_space():
     assert _search_options.bounds_of("none,weight,channel") == genomes.Bounds()
     bounds = _search_options.bounds_of("variational, bayesian")
     assert bounds.pruning == ("variational", "bayesian") and bounds.sparsity[0] > 0
+
+
+def test_other_ranges_make_another_space():
+    text = "downsample=2; kernel=3..5 ;paddings=same;relu=True;reduction=.5,0.25;"
+    bounds = _search_options.bounds_of("weight", text + "learning_rate=1e-3..0.02")
+    assert bounds == genomes.Bounds(
+        downsample=(2, 2),
+        kernel=(3, 5),
+        paddings=("SAME",),
+        relu=(True,),
+        reduction=(0.5, 0.25),
+        learning_rate=(0.001, 0.02),
+        pruning=("weight",),
+        sparsity=(0.1, genomes.Bounds.sparsity[1]),
+    )
+    assert _search_options.bounds_of("none", "") == genomes.Bounds(pruning=("none",))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("kernels=3", "'kernels=3' should be GENE=VALUES, each gene once, of: batch"),
+        ("kernel=3;kernel=4", "'kernel=4' should be GENE=VALUES, each gene once"),
+        ("pruning=weight", "Kinds of pruning are given by --pruning"),
+        ("kernel", "'kernel' should be GENE=VALUES"),
+        ("kernel=3-5", "kernel=3-5: '3-5' is not a whole number; a range is LOW..HIGH"),
+        ("learning_rate=fast", "'fast' is not a number"),
+        ("kernel=5..3", r"bounds.kernel = \(5, 3\) must be a tuple \(lowest, highest"),
+        ("conv_kinds=dense", "'dense' is none of regular, separable, downsampled"),
+        ("relu=yes", "'yes' is none of true, false"),
+        ("relu=true,true", "repeats a choice"),
+    ],
+)
+def test_a_space_that_is_none_is_refused(text, why):
+    with pytest.raises(_cli.UsageError, match=f"^--space={re.escape(text)}: .*{why}"):
+        _search_options.bounds_of("none,weight", text)
+
+
+def test_a_search_stays_within_its_space(tmp_path, dataset):
+    bounds = _search_options.bounds_of(
+        "none,weight,channel", "downsample=2;kernel=1..3"
+    )
+    assert small_search.run(tmp_path / "run", dataset, trials=8, bounds=bounds) == 0
+    found = [
+        genomes.from_json(r["genome"]) for r in small_search.rows(tmp_path / "run")
+    ]
+    assert len(found) >= 8 and {genome.downsample for genome in found} == {2}
+    kernels = {c.kernel for g in found for b in g.blocks for c in b.convs}
+    assert kernels <= {1, 2, 3} and len(kernels) > 1
 
 
 def test_epochs_shrink_with_the_number_of_images():
