@@ -33,6 +33,14 @@ _ALGORITHMS = flags.DEFINE_list(
     "What to compare, as --algorithm of the search.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 8, "Runs of each, with seeds 0, 1, ..", 1)
+_ERROR_REFERENCE = flags.DEFINE_float(
+    "error_reference",
+    None,
+    "Validation error, as a share, from which a network is of no use and adds nothing "
+    "to the hypervolume; that of guessing if not given. The runs stay the same.",
+    1e-6,
+    1.0,
+)
 _PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at a time.", 1)
 
 
@@ -62,14 +70,17 @@ def read_courses(
     from spjax.report import comparison
 
     courses, title = {}, "search"
+    worst = _ERROR_REFERENCE.value
     for cell in make_cells(sweep, "experiments.search", list(extra)):
         folder = Folder(root, cell)
         if not folder.is_finished():
             continue
         rows = report.read_trials_csv(folder.run_dir / "trials.csv")
+        header = report.read_front(folder.run_dir / "front.json")["header"]
+        if worst is not None:
+            rows = _counted_below(worst, rows, header)
         name = str(dict(cell.settings)["algorithm"])
         courses.setdefault(name, []).append(comparison.course(rows))
-        header = report.read_front(folder.run_dir / "front.json")["header"]
         title = _title(header)
     if not courses:
         raise _cli.UsageError(
@@ -78,10 +89,27 @@ def read_courses(
     return courses, title
 
 
+def _counted_below(
+    worst: float, rows: list[dict[str, Any]], header: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows with the hypervolume of the networks with lower errors."""
+    from spjax import search
+
+    size = f"model_size_{header['size_model']}"
+    objectives = ("validation_error", size, header["memory_model"])
+    board = header["board"]
+    box = (worst, board["flash_bytes"], board["ram_bytes"])
+    volumes = search.hypervolumes_within(rows, objectives, box)
+    pairs = zip(rows, volumes, strict=True)
+    return [{**row, "hypervolume": volume} for row, volume in pairs]
+
+
 def _title(header: Mapping[str, Any]) -> str:
     """What was searched, and within which limits."""
     sizes, board = header["dataset"]["split_sizes"], header["board"]
-    return (
+    worst = _ERROR_REFERENCE.value
+    below = "" if worst is None else f"errors below {worst:.0%}, "
+    return below + (
         f"{header['dataset']['name']} ({sizes['train']:,} images), "
         f"{board['ram_bytes']:,} B of {header['memory_model']}, "
         f"{board['flash_bytes']:,} B {header['size_model']}"

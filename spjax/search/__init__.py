@@ -22,7 +22,7 @@ from spjax.search.pareto import (
     non_dominated,
     pick,
 )
-from spjax.search.progress import StopRule, hypervolumes
+from spjax.search.progress import StopRule, hypervolumes, hypervolumes_within
 from spjax.search.proposals import propose
 from spjax.search.readings import further_sparsities, key_of, name_of, spread
 from spjax.search.run_file import RUN_FILE, read_run_file
@@ -83,6 +83,7 @@ __all__ = [
     "genome_of",
     "hypervolume",
     "hypervolumes",
+    "hypervolumes_within",
     "is_feasible",
     "load",
     "key_of",

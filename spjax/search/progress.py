@@ -31,20 +31,39 @@ def hypervolumes(rows: Sequence[Mapping[str, Any]], settings: Settings) -> list[
     Returns:
       One share of the box per row, never falling.
     """
+    reference = (settings.chance_error, *settings.objective_limits()[1:])
+    return hypervolumes_within(rows, settings.objectives, reference)
+
+
+def hypervolumes_within(
+    rows: Sequence[Mapping[str, Any]],
+    objectives: Sequence[str],
+    reference: Sequence[float],
+) -> list[float]:
+    """The same as shares of any box.
+
+    Args:
+      rows: as for `hypervolumes`.
+      objectives: names of the box's three sides.
+      reference: their lengths; an infinite one stands for the largest value among
+        the rows.
+
+    Returns:
+      One share of the box per row, never falling.
+    """
     values = [
-        [row[name] for name in settings.objectives]
+        [row[name] for name in objectives]
         for row in rows
         if row["status"] == "completed"
     ]
     if not values:
         return [0.0] * len(rows)
-    reference = np.array([settings.chance_error, *settings.objective_limits()[1:]])
     largest = np.maximum(np.max(values, axis=0), 1.0)
     reference = np.where(np.isfinite(reference), reference, largest)
     front, result, volume = np.zeros((0, 3)), [], 0.0
     for row in rows:
         if row["status"] == "completed":
-            point = np.array([[row[name] for name in settings.objectives]], float)
+            point = np.array([[row[name] for name in objectives]], float)
             point = point / reference
             # What the front dominates adds nothing; most trials are of that kind.
             if not (front <= point).all(axis=1).any():

@@ -6,15 +6,18 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
 from spjax import report
 from tests.experiments import small
 
 _HOME = pathlib.Path(__file__).parents[2]
 
 
-def _compare(root, *extra):
+def _compare(root, *extra, own=()):
     command = [sys.executable, "-m", "experiments.compare_search", f"--root={root}"]
-    command += ["--seeds=1", "--algorithms=random,morphs", "--", *extra]
+    command += ["--seeds=1", "--algorithms=random,morphs", *own, "--", *extra]
     return subprocess.run(
         command,
         cwd=_HOME,
@@ -52,6 +55,35 @@ def test_every_algorithm_is_run_once_and_compared(tmp_path):
     assert [line for line in again.stdout.splitlines() if line.startswith("| ")] == [
         line for line in done.stdout.splitlines() if line.startswith("| ")
     ]
+
+    # Errors above 0.4 are of no use: the same runs, read within another box.
+    stricter = _compare(tmp_path / "runs", *given, own=["--error_reference=0.4"])
+    assert stricter.returncode == 0, stricter.stdout + stricter.stderr
+    assert {path: path.stat().st_mtime_ns for path in databases} == before
+    with open(tmp_path / "runs" / "compare.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    flash = small.UNO.flash_bytes
+    for database in databases:
+        kept = report.read_trials_csv(database.with_name("trials.csv"))
+        name = "random" if "random" in str(database) else "morphs"
+        last = [row for row in rows if row["algorithm"] == name][-1]
+        points = [
+            (r["validation_error"] / 0.4, r["model_size_nonzero"] / flash,
+             r["planned_arena"] / 512)
+            for r in kept
+            if r["status"] == "completed"
+        ]  # fmt: skip
+        assert float(last["hypervolume"]) == pytest.approx(_by_cells(points))
+
+
+def _by_cells(points):
+    """The share of the unit cube above some point: its cells, one by one."""
+    points = np.minimum(np.array(points, float), 1.0)
+    edges = [np.unique(np.append(column, 1.0)) for column in points.T]
+    low = np.stack(np.meshgrid(*(e[:-1] for e in edges), indexing="ij"), -1)
+    sides = np.meshgrid(*(np.diff(e) for e in edges), indexing="ij")
+    above = (low[..., None, :] >= points).all(-1).any(-1)
+    return float((np.prod(sides, axis=0) * above).sum())
 
 
 def test_a_comparison_without_a_finished_run_says_where_to_look(tmp_path):
