@@ -6,7 +6,8 @@
                       EuroMLSys 2021): the latest P trials are the population; of S
                       drawn from it, the best under a random Chebyshev scalarisation is
                       edited once. uNAS takes P = 100 and S = 25 over 2000 rounds; S is
-                      a quarter of P here too.
+                      a quarter of P here too. Bounds that the user gave are those
+                      of the scalarisation, as they are uNAS's.
 ``nsga2``             Deb et al., "A fast and elitist multiobjective genetic algorithm:
                       NSGA-II", 2002, a trial at a time: the P best trials by rank and
                       crowding distance (pymoo's) are the population; two winners of
@@ -23,7 +24,7 @@ import numpy as np
 
 from spjax import genomes
 from spjax.genomes import Genome
-from spjax.search import candidates, scalarise
+from spjax.search import candidates, preference, scalarise
 from spjax.search.drawing import cost_of, draw_feasible, fits
 from spjax.search.observation import (
     Observation,
@@ -61,6 +62,7 @@ def ageing_evolution(
     bounds = scalarise.soft_bounds(
         objective_values(settings, population), settings.objective_limits()
     )
+    bounds = preference.within_given(settings, bounds)
     weights = scalarise.random_weights(rng, bounds)
     parent = sample[int(np.argmin(scalarise.chebyshev(values, weights)))]
 

@@ -42,7 +42,12 @@ def soft_bounds(settings: Settings, values: np.ndarray) -> np.ndarray:
         k = PREFERENCES.index(settings.prefer)
         least = max(useful[:, k].min(), _LEAST_ERROR if k == 0 else 1.0)
         bounds[k] = min(_FACTOR * least, corner[k])
-    for k, bound in enumerate(settings.soft_bounds):
-        if bound is not None:
-            bounds[k] = min(bound, corner[k])
-    return bounds
+    # The user's own come before the preference.
+    given = np.array([bound is not None for bound in settings.soft_bounds])
+    return within_given(settings, np.where(given, corner, bounds))
+
+
+def within_given(settings: Settings, bounds: np.ndarray) -> np.ndarray:
+    """Bounds [3], none beyond those that the user gave."""
+    given = [np.inf if bound is None else bound for bound in settings.soft_bounds]
+    return np.minimum(bounds, given)

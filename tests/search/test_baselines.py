@@ -91,6 +91,27 @@ def test_ageing_forgets_what_is_older_than_its_population():
     assert parents <= set(range(22, 30)) and len(parents) > 2
 
 
+def test_ageing_aims_below_the_error_that_is_asked_for():
+    settings = dataclasses.replace(_SETTINGS, algorithm="ageing_evolution")
+    observations, _ = _search(settings, 8)
+    for index, observation in enumerate(observations):
+        # The smaller, the worse.
+        figures = {"model_size_nonzero": 10 + 1000 * index, "planned_arena": 100}
+        figures["validation_error"] = 0.5 - 0.05 * index
+        observations[index] = dataclasses.replace(observation, figures=figures)
+
+    def parents(**changes):
+        return {
+            algorithm("ageing_evolution")(
+                dataclasses.replace(settings, seed=seed, **changes), observations, 8
+            ).parent
+            for seed in range(60)
+        }
+
+    # Two are drawn: of any two the better one, so never the worst.
+    assert 0 in parents() and 0 not in parents(error_bound=1e-5)
+
+
 def test_nsga2_prefers_the_front_and_its_ends():
     values = np.array(
         [[5, 5, 5], [1, 9, 9], [9, 1, 9], [9, 9, 1], [4, 4, 4], [4.1, 4.1, 4.1]], float
