@@ -15,6 +15,7 @@ seeds; the lone ``qlognehvi`` several times that.
 """
 
 import csv
+import json
 import pathlib
 import subprocess
 import sys
@@ -41,6 +42,12 @@ _ERROR_REFERENCE = flags.DEFINE_float(
     1e-6,
     1.0,
 )
+_BESIDE = flags.DEFINE_list(
+    "beside",
+    [],
+    "Folders of other comparisons, made with other flags after --: their finished runs "
+    "stand beside, of the algorithms that --algorithms does not name.",
+)
 _PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at a time.", 1)
 
 
@@ -49,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
     root = pathlib.Path(_ROOT.value)
     seeds = ",".join(str(seed) for seed in range(_SEEDS.value))
     sweep = f"algorithm={','.join(_ALGORITHMS.value)};seed={seeds}"
+    _finished_beside()  # A mistake there is told before the runs.
     # As a program: its flags have the names of ours.
     command = [sys.executable, "-m", "launch.local", f"--sweep={sweep}"]
     command += [f"--root={root}", f"--parallel={_PARALLEL.value}", "--", *argv[1:]]
@@ -69,17 +77,17 @@ def read_courses(
     from spjax import report
     from spjax.report import comparison
 
+    folders = [
+        (str(dict(cell.settings)["algorithm"]), folder.run_dir)
+        for cell in make_cells(sweep, "experiments.search", list(extra))
+        if (folder := Folder(root, cell)).is_finished()
+    ]
     courses, title = {}, "search"
-    worst = _ERROR_REFERENCE.value
-    for cell in make_cells(sweep, "experiments.search", list(extra)):
-        folder = Folder(root, cell)
-        if not folder.is_finished():
-            continue
-        rows = report.read_trials_csv(folder.run_dir / "trials.csv")
-        header = report.read_front(folder.run_dir / "front.json")["header"]
-        if worst is not None:
-            rows = _counted_below(worst, rows, header)
-        name = str(dict(cell.settings)["algorithm"])
+    for name, run_dir in [*folders, *_finished_beside()]:
+        rows = report.read_trials_csv(run_dir / "trials.csv")
+        header = report.read_front(run_dir / "front.json")["header"]
+        if _ERROR_REFERENCE.value is not None:
+            rows = _counted_below(_ERROR_REFERENCE.value, rows, header)
         courses.setdefault(name, []).append(comparison.course(rows))
         title = _title(header)
     if not courses:
@@ -87,6 +95,23 @@ def read_courses(
             f"--root={root}: no run has finished; the logs there say why"
         )
     return courses, title
+
+
+def _finished_beside() -> list[tuple[str, pathlib.Path]]:
+    """Algorithm and folder of the finished runs of --beside."""
+    found = []
+    for other in map(pathlib.Path, _BESIDE.value):
+        records = sorted(other.glob("*/cell.json"))
+        if not records:
+            raise _cli.UsageError(
+                f"--beside={other}: no run there; give the --root of a comparison"
+            )
+        for path in records:
+            record = json.loads(path.read_text())
+            name = str(record["settings"].get("algorithm"))
+            if record["exit_code"] == 0 and name not in _ALGORITHMS.value:
+                found.append((name, path.parent / "run"))
+    return found
 
 
 def _counted_below(

@@ -75,6 +75,20 @@ def test_every_algorithm_is_run_once_and_compared(tmp_path):
         ]  # fmt: skip
         assert float(last["hypervolume"]) == pytest.approx(_by_cells(points))
 
+    # Another comparison shows the finished runs of this one, and runs its own alone.
+    other = tmp_path / "other"
+    own = ["--algorithms=random", f"--beside={tmp_path / 'runs'}"]
+    beside = _compare(other, *given, "--seed=0", own=own)
+    assert beside.returncode == 0, beside.stdout + beside.stderr
+    with open(other / "compare.csv", newline="") as file:
+        assert {row["algorithm"] for row in csv.DictReader(file)} == {
+            "random",
+            "morphs",
+        }
+    assert len(list(other.glob("*/run/study.db"))) == 1
+    wrong = _compare(other, *given, own=["--beside=nowhere"])
+    assert wrong.returncode == 2 and "--beside=nowhere: no run there" in wrong.stderr
+
 
 def _by_cells(points):
     """The share of the unit cube above some point: its cells, one by one."""
