@@ -7,7 +7,9 @@ random weights (1 / lambda_k ~ U[0, b_k]) for the scalarising ones.
 The user's own bounds come first. Otherwise, ``balanced`` takes the error of guessing
 and the board's limits. ``error``, ``size`` and ``memory`` draw the bound of that one
 objective in, to a multiple of the least value so far: what is far from the best there
-then counts for nothing, however good it is otherwise.
+then counts for nothing, however good it is otherwise. A network that takes up all of
+the board would add no volume to a box that ends at the limits; for ``error``, which
+wants such networks, the box of size and memory is twice as long.
 """
 
 import numpy as np
@@ -17,6 +19,7 @@ from spjax.search.settings import PREFERENCES, Settings
 
 _FACTOR = 4.0
 _LEAST_ERROR = 0.005
+_ROOM = 2.0
 # The smallest networks of all only guess: they say nothing of what can be had.
 _USEFUL = 0.5
 
@@ -29,7 +32,7 @@ def soft_bounds(settings: Settings, values: np.ndarray) -> np.ndarray:
       values: [n, 3] objective values of the trials so far; n may be 0.
 
     Returns:
-      [3] positive, none beyond the limits.
+      [3] positive, none beyond the limits, but for ``error``.
     """
     values = np.asarray(values, np.float64).reshape(-1, 3)
     limits = settings.objective_limits()
@@ -42,6 +45,8 @@ def soft_bounds(settings: Settings, values: np.ndarray) -> np.ndarray:
         k = PREFERENCES.index(settings.prefer)
         least = max(useful[:, k].min(), _LEAST_ERROR if k == 0 else 1.0)
         bounds[k] = min(_FACTOR * least, corner[k])
+    if settings.prefer == "error":
+        bounds[1:] *= _ROOM
     # The user's own come before the preference.
     given = np.array([bound is not None for bound in settings.soft_bounds])
     return within_given(settings, np.where(given, corner, bounds))

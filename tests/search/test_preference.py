@@ -25,14 +25,14 @@ def test_balanced_is_the_error_of_guessing_and_the_board():
 
 
 def test_a_preference_draws_one_bound_in_to_four_times_the_least():
-    np.testing.assert_allclose(_bounds(prefer="error"), [0.08, 32768, 2048])
+    np.testing.assert_allclose(_bounds(prefer="error"), [0.08, 65536, 4096])
     np.testing.assert_allclose(_bounds(prefer="size"), [0.9, 3200, 2048])
     np.testing.assert_allclose(_bounds(prefer="memory"), [0.9, 32768, 1200])
     # Never beyond the limit, and never to nothing.
     large = np.array([[0.4, 20000.0, 1500.0]])
     np.testing.assert_allclose(_bounds(large, prefer="memory"), [0.9, 32768, 2048])
     exact = np.array([[0.0, 20000.0, 1500.0]])
-    np.testing.assert_allclose(_bounds(exact, prefer="error"), [0.02, 32768, 2048])
+    np.testing.assert_allclose(_bounds(exact, prefer="error"), [0.02, 65536, 4096])
 
 
 def test_the_users_bounds_come_first_but_not_beyond_the_limits():
