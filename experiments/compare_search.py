@@ -134,8 +134,8 @@ def _title(header: Mapping[str, Any]) -> str:
     sizes, board = header["dataset"]["split_sizes"], header["board"]
     worst = _ERROR_REFERENCE.value
     below = "" if worst is None else f"errors below {worst:.0%}, "
-    return below + (
-        f"{header['dataset']['name']} ({sizes['train']:,} images), "
+    return (
+        f"{header['dataset']['name']} ({sizes['train']:,} images), {below}"
         f"{board['ram_bytes']:,} B of {header['memory_model']}, "
         f"{board['flash_bytes']:,} B {header['size_model']}"
     )
