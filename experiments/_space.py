@@ -25,12 +25,11 @@ def parse_space(text: str) -> dict[str, Any]:
     Raises:
       UsageError: if a gene is unknown or given twice, or a value cannot be read.
     """
-    found = {}
+    fields = {f.name: f.default for f in dataclasses.fields(genomes.Bounds)}
+    known, found = ", ".join(sorted(set(fields) - {"pruning"})), {}
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
         name, equals, value = (word.strip() for word in part.partition("="))
-        fields = {f.name: f.default for f in dataclasses.fields(genomes.Bounds)}
         if not equals or name not in fields or name == "pruning" or name in found:
-            known = ", ".join(sorted(set(fields) - {"pruning"}))
             raise _cli.UsageError(
                 f"--space={text}: {part!r} should be GENE=VALUES, each gene once, of: "
                 f"{known}. Kinds of pruning are given by --pruning"
@@ -47,7 +46,7 @@ def _values(text, default):
     if kind in (bool, str):
         words = [word.strip() for word in text.split(",")]
         return tuple(_choice(word, default) for word in words)
-    if isinstance(default, tuple) and len(default) == 3:
+    if len(default) != 2:  # The shares to choose from; all else is a range.
         return tuple(_number(word, kind) for word in text.split(","))
     low, _, high = text.partition("..")
     return _number(low, kind), _number(high or low, kind)

@@ -119,21 +119,21 @@ def comparison_table(courses: Mapping[str, Sequence[Course]]) -> str:
       courses: runs by algorithm.
     """
     count = min(len(c.volumes) for runs in courses.values() for c in runs)
-    best = max(by_trials(runs).median[count - 1] for runs in courses.values())
+    end = count - 1
+    bands = {name: by_trials(runs) for name, runs in courses.items()}
+    best = max(band.median[end] for band in bands.values())
     lines = []
     for name, runs in courses.items():
-        band = by_trials(runs)
-        minutes = np.median([c.seconds[count - 1] for c in runs]) / 60
-        end = count - 1
+        band, median = bands[name], bands[name].median[end]
+        minutes = np.median([c.seconds[end] for c in runs]) / 60
         interval = (
             f"[{band.low[end]:.4f}, {band.high[end]:.4f}]" if len(runs) > 1 else "-"
         )
-        median = band.median[end]
         above = f"{best / median - 1:+.1%}" if median else "-"
         lines.append(
             (
-                -band.median[end],
-                f"| {name} | {len(runs)} | {band.median[end]:.4f} | "
+                -median,
+                f"| {name} | {len(runs)} | {median:.4f} | "
                 f"{band.mean[end]:.4f} | {interval} | {above} | {minutes:.1f} |",
             )
         )
