@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import pathlib
 import sys
 import time
@@ -232,8 +233,11 @@ def _run(study, config, options, cache, head, dataset, console, interrupts):
         return
     workers = min(options.workers, -(-left // options.together))
     specify = _trial_specs.specs_of(study, config, options.early_stopping)
+    images = dataset.train.images
+    pixels = config.epochs * math.prod(images.shape[:3])
+    environment = search.worker_environment(pixels)
     with (
-        search.WorkerPool(workers, search.start_worker, (cache,)) as pool,
+        search.WorkerPool(workers, search.start_worker, (cache,), environment) as pool,
         _display.Display(console, options.trials, study.num_finished) as display,
     ):
         events = search.run(

@@ -21,6 +21,7 @@ where our time goes.
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -69,24 +70,26 @@ def main(argv: Sequence[str]) -> int:
     if _WAY.value:
         print(json.dumps(_measure(_WAY.value)))
         return 0
+    shape = _flags.load_dataset().train.images.shape
+    pixels = _EPOCHS.value * math.prod(shape[:3])
     results = {way: [] for way in _WAYS}
     for repeat in range(_REPEATS.value):
         # Another order each time: what heats the machine up hits all alike.
         for way in np.random.default_rng(repeat).permutation(_WAYS):
-            results[way].append(_in_a_process(way))
+            results[way].append(_in_a_process(way, pixels))
     _print_rates(results)
     _print_parts(results["spjax"])
     return 0
 
 
-def _in_a_process(way):
+def _in_a_process(way, pixels):
     own = [f for f in sys.argv[1:] if not f.startswith("--way")]
     command = [sys.executable, "-m", "experiments.bench_search", *own, f"--way={way}"]
     environment = dict(os.environ)
     if way == "spjax":
-        from spjax.search import workers
+        from spjax import search
 
-        environment |= workers.WORKER_ENVIRONMENT
+        environment |= search.worker_environment(pixels)
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment
     )

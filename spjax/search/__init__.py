@@ -48,7 +48,7 @@ from spjax.search.trial_spec import (
     trial_folder,
 )
 from spjax.search.warm_start import weights_of
-from spjax.search.workers import Event, WorkerPool
+from spjax.search.workers import Event, WorkerPool, worker_environment
 
 __all__ = [
     "ALGORITHMS",
@@ -107,4 +107,5 @@ __all__ = [
     "stop_table",
     "trial_folder",
     "weights_of",
+    "worker_environment",
 ]

@@ -177,8 +177,19 @@ def test_workers_do_not_outlive_a_parent_that_is_killed():
         time.sleep(0.05)
 
 
-def test_xla_reads_every_option_of_the_workers():
+@pytest.mark.parametrize("pixels", [None, 10**6, 10**9])
+def test_xla_reads_every_option_of_the_workers(pixels):
     # What stands after an option without dashes is not read.
-    options = workers.WORKER_ENVIRONMENT["XLA_FLAGS"].split()
+    options = workers.worker_environment(pixels)["XLA_FLAGS"].split()
     assert all(option.startswith("--") for option in options[:-1])
     assert "intra_op_parallelism_threads=1" in options
+
+
+def test_short_trainings_are_compiled_without_unrolled_loops():
+    def rolled(pixels):
+        flags = workers.worker_environment(pixels)["XLA_FLAGS"]
+        return "xla_cpu_disable_loop_unrolling=true" in flags
+
+    assert rolled(30 * 1400 * 64)
+    assert not rolled(27 * 55_000 * 784)
+    assert not rolled(None)
