@@ -60,7 +60,7 @@ class OneProcess:
       count: as of a pool; so are the rest.
     """
 
-    def __init__(self, count, initializer=None, arguments=()):
+    def __init__(self, count, initializer=None, arguments=(), environment=None):
         self._count, self._tasks = count, []
 
     def __enter__(self):
