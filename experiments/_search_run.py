@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 import pathlib
 import sys
 import time
@@ -233,8 +232,7 @@ def _run(study, config, options, cache, head, dataset, console, interrupts):
         return
     workers = min(options.workers, -(-left // options.together))
     specify = _trial_specs.specs_of(study, config, options.early_stopping)
-    images = dataset.train.images
-    pixels = config.epochs * math.prod(images.shape[:3])
+    pixels = config.epochs * dataset.train.num_pixels
     environment = search.worker_environment(pixels)
     with (
         search.WorkerPool(workers, search.start_worker, (cache,), environment) as pool,

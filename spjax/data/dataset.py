@@ -10,6 +10,7 @@ They come from the training split alone; validation and test use the same consta
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,11 @@ class Split:
             raise ValueError(
                 f"{len(self.images)} images but {len(self.labels)} labels in a Split"
             )
+
+    @property
+    def num_pixels(self) -> int:
+        """Pixels of all images, N * H * W; one of several channels counts once."""
+        return math.prod(self.images.shape[:3])
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -135,3 +135,9 @@ def test_describe_is_plain_json():
 def test_dataset_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         _dataset(None).name = "other"
+
+
+def test_pixels_count_once_whatever_their_channels():
+    for channels in (1, 3):
+        split = _split(7, (4, 5, channels))
+        assert split.num_pixels == split.images[..., 0].size == 140
