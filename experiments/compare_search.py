@@ -14,8 +14,6 @@ side. The first line takes about 100 minutes of one core for each algorithm with
 seeds; the lone ``qlognehvi`` several times that.
 """
 
-import csv
-import json
 import pathlib
 import subprocess
 import sys
@@ -45,8 +43,9 @@ _ERROR_REFERENCE = flags.DEFINE_float(
 _BESIDE = flags.DEFINE_list(
     "beside",
     [],
-    "Folders of other comparisons, made with other flags after --: their finished runs "
-    "stand beside, of the algorithms that --algorithms does not name.",
+    "Other comparisons, of whose algorithms those stand beside that --algorithms does "
+    "not name: folders with finished runs, perhaps made with other flags after --, or "
+    "a compare.csv, the first line of which must be the title of this comparison.",
 )
 _PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at a time.", 1)
 
@@ -56,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     root = pathlib.Path(_ROOT.value)
     seeds = ",".join(str(seed) for seed in range(_SEEDS.value))
     sweep = f"algorithm={','.join(_ALGORITHMS.value)};seed={seeds}"
-    _finished_beside()  # A mistake there is told before the runs.
+    _finished_beside(), _kept_courses()  # A mistake there is told before the runs.
     # As a program: its flags have the names of ours.
     command = [sys.executable, "-m", "launch.local", f"--sweep={sweep}"]
     command += [f"--root={root}", f"--parallel={_PARALLEL.value}", "--", *argv[1:]]
@@ -82,7 +81,7 @@ def read_courses(
         for cell in make_cells(sweep, "experiments.search", list(extra))
         if (folder := Folder(root, cell)).is_finished()
     ]
-    courses, title = {}, "search"
+    courses, title = {}, None
     for name, run_dir in [*folders, *_finished_beside()]:
         rows = report.read_trials_csv(run_dir / "trials.csv")
         header = report.read_front(run_dir / "front.json")["header"]
@@ -90,27 +89,53 @@ def read_courses(
             rows = _counted_below(_ERROR_REFERENCE.value, rows, header)
         courses.setdefault(name, []).append(comparison.course(rows))
         title = _title(header)
-    if not courses:
+    if title is None:
         raise _cli.UsageError(
             f"--root={root}: no run has finished; the logs there say why"
         )
+    for name, runs in _kept_courses(title):
+        courses.setdefault(name, []).extend(runs)
     return courses, title
 
 
 def _finished_beside() -> list[tuple[str, pathlib.Path]]:
-    """Algorithm and folder of the finished runs of --beside."""
+    """Algorithm and folder of the finished runs in the folders of --beside."""
+    from launch.record import finished_runs
+
     found = []
-    for other in map(pathlib.Path, _BESIDE.value):
-        records = sorted(other.glob("*/cell.json"))
-        if not records:
+    for other in _BESIDE.value:
+        if other.endswith(".csv"):
+            continue
+        runs = finished_runs(pathlib.Path(other))
+        if not runs:
             raise _cli.UsageError(
-                f"--beside={other}: no run there; give the --root of a comparison"
+                f"--beside={other}: no finished run there; give the --root of a "
+                "comparison, or its compare.csv"
             )
-        for path in records:
-            record = json.loads(path.read_text())
-            name = str(record["settings"].get("algorithm"))
-            if record["exit_code"] == 0 and name not in _ALGORITHMS.value:
-                found.append((name, path.parent / "run"))
+        named = [(str(of.get("algorithm")), run) for of, run in runs]
+        found += [(name, run) for name, run in named if name not in _ALGORITHMS.value]
+    return found
+
+
+def _kept_courses(title: str | None = None) -> list[tuple[str, list]]:
+    """Algorithms and courses in the files of --beside, which must be of that title."""
+    from spjax.report import courses_csv
+
+    found = []
+    for other in _BESIDE.value:
+        if not other.endswith(".csv"):
+            continue
+        courses, searched = courses_csv.read_courses(other)
+        if title not in (None, searched):
+            raise _cli.UsageError(
+                f"--beside={other}: its first line tells of another comparison: "
+                f"{searched!r}, where this is {title!r}"
+            )
+        found += [
+            (name, runs)
+            for name, runs in courses.items()
+            if name not in _ALGORITHMS.value
+        ]
     return found
 
 
@@ -143,16 +168,9 @@ def _title(header: Mapping[str, Any]) -> str:
 
 def write(root: pathlib.Path, courses: dict[str, list], title: str) -> None:
     """Writes compare.csv, compare.md and compare.png; prints the table."""
-    from spjax.report import comparison
+    from spjax.report import comparison, courses_csv
 
-    with (root / "compare.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["algorithm", "run", "trial", "seconds", "hypervolume"])
-        for name, runs in courses.items():
-            for run, course in enumerate(runs):
-                pairs = zip(course.seconds, course.volumes, strict=True)
-                for trial, (seconds, volume) in enumerate(pairs):
-                    writer.writerow([name, run, trial, f"{seconds:.2f}", volume])
+    courses_csv.write_courses(root / "compare.csv", courses, title)
     table = comparison.comparison_table(courses)
     (root / "compare.md").write_text(table + "\n")
     comparison.plot_comparison(root / "compare.png", courses, title)

@@ -102,6 +102,25 @@ class Folder:
         return "\n".join(text.rstrip().splitlines()[-lines:])
 
 
+def finished_runs(root: pathlib.Path) -> list[tuple[dict[str, str], pathlib.Path]]:
+    """Settings and run folder of the finished cells that ``root`` has, of any sweep.
+
+    Raises:
+      LaunchError: if a record there cannot be read.
+    """
+    found = []
+    for path in sorted(root.glob("*/cell.json")):
+        try:
+            content = json.loads(path.read_text())
+            if content["exit_code"] == 0:
+                found.append((dict(content["settings"]), path.parent / "run"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LaunchError(
+                f"{path} cannot be read ({error}); remove it or choose another folder"
+            ) from error
+    return found
+
+
 def replace_text(path: pathlib.Path, text: str) -> None:
     """Writes a file in one step: it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

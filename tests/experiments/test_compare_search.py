@@ -28,23 +28,32 @@ def _compare(root, *extra, own=()):
     )
 
 
+def _courses(root):
+    """Final hypervolume by algorithm, and the trials that each run has."""
+    with open(root / "compare.csv", newline="") as file:
+        assert "data.npz (120 images)" in file.readline()
+        rows = list(csv.DictReader(file))
+    last = {row["algorithm"]: float(row["hypervolume"]) for row in rows}
+    trials = {name: [] for name in last}
+    for row in rows:
+        trials[row["algorithm"]].append(int(row["trial"]))
+    return last, trials
+
+
 def test_every_algorithm_is_run_once_and_compared(tmp_path):
     given = [f"--dataset={small.write_npz(tmp_path / 'data.npz')}", "--epochs=1"]
     given += ["--trials=3", "--workers=1", "--nolive_report", "--ram_bytes=512"]
     done = _compare(tmp_path / "runs", *given)
     assert done.returncode == 0, done.stdout + done.stderr
-    with open(tmp_path / "runs" / "compare.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert {row["algorithm"] for row in rows} == {"random", "morphs"}
+    told, trials = _courses(tmp_path / "runs")
+    assert trials == {"random": [0, 1, 2], "morphs": [0, 1, 2]}
     databases = list((tmp_path / "runs").glob("*/run/study.db"))
     assert len(databases) == 2
     for database in databases:
         kept = report.read_trials_csv(database.with_name("trials.csv"))
         name = "random" if "random" in str(database) else "morphs"
         last = max(row["hypervolume"] for row in kept)
-        told = [row for row in rows if row["algorithm"] == name]
-        assert [int(row["trial"]) for row in told] == [0, 1, 2]
-        assert float(told[-1]["hypervolume"]) == last
+        assert told[name] == pytest.approx(last, abs=1e-6)
     assert "after 3 trials" in (tmp_path / "runs" / "compare.md").read_text()
     assert (tmp_path / "runs" / "compare.png").stat().st_size > 10_000
 
@@ -60,34 +69,41 @@ def test_every_algorithm_is_run_once_and_compared(tmp_path):
     stricter = _compare(tmp_path / "runs", *given, own=["--error_reference=0.4"])
     assert stricter.returncode == 0, stricter.stdout + stricter.stderr
     assert {path: path.stat().st_mtime_ns for path in databases} == before
-    with open(tmp_path / "runs" / "compare.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    told, _ = _courses(tmp_path / "runs")
     flash = small.UNO.flash_bytes
     for database in databases:
         kept = report.read_trials_csv(database.with_name("trials.csv"))
         name = "random" if "random" in str(database) else "morphs"
-        last = [row for row in rows if row["algorithm"] == name][-1]
         points = [
             (r["validation_error"] / 0.4, r["model_size_nonzero"] / flash,
              r["planned_arena"] / 512)
             for r in kept
             if r["status"] == "completed"
         ]  # fmt: skip
-        assert float(last["hypervolume"]) == pytest.approx(_by_cells(points))
+        assert told[name] == pytest.approx(_by_cells(points), abs=1e-6)
 
     # Another comparison shows the finished runs of this one, and runs its own alone.
     other = tmp_path / "other"
     own = ["--algorithms=random", f"--beside={tmp_path / 'runs'}"]
     beside = _compare(other, *given, "--candidates=99", own=own)
     assert beside.returncode == 0, beside.stdout + beside.stderr
-    with open(other / "compare.csv", newline="") as file:
-        assert {row["algorithm"] for row in csv.DictReader(file)} == {
-            "random",
-            "morphs",
-        }
+    assert set(_courses(other)[0]) == {"random", "morphs"}
     assert len(list(other.glob("*/run/study.db"))) == 1
     wrong = _compare(other, *given, own=["--beside=nowhere"])
-    assert wrong.returncode == 2 and "--beside=nowhere: no run there" in wrong.stderr
+    assert wrong.returncode == 2 and "--beside=nowhere: no finished" in wrong.stderr
+
+    # So do the courses that it kept, unless they are of another box.
+    both = other / "compare.csv"
+    kept = tmp_path / "kept.csv"
+    kept.write_bytes(both.read_bytes())
+    own = ["--algorithms=random", f"--beside={kept}"]
+    from_file = _compare(other, *given, "--candidates=99", own=own)
+    assert from_file.returncode == 0, from_file.stdout + from_file.stderr
+    assert both.read_bytes() == kept.read_bytes()
+    another = _compare(
+        other, *given, "--candidates=99", own=[*own, "--error_reference=0.4"]
+    )
+    assert another.returncode == 2 and "another comparison" in another.stderr
 
 
 def _by_cells(points):

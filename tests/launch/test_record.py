@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from launch.errors import LaunchError
-from launch.record import Folder, Record, locked, replace_text
+from launch.record import Folder, Record, finished_runs, locked, replace_text
 from launch.sweep import make_cells
 
 
@@ -36,6 +36,18 @@ def test_damaged_record_is_one_line(folder, content):
     replace_text(folder.path / "cell.json", content)
     with pytest.raises(LaunchError, match=r"cell\.json cannot be read.*remove it"):
         folder.is_finished()
+
+
+def test_finished_runs_are_those_that_ended_well(tmp_path):
+    assert finished_runs(tmp_path / "none") == []
+    cells = [Folder(tmp_path, cell) for cell in make_cells("a=1,2,3;b=x", "exp")]
+    for folder, code in zip(cells, (0, 1, 0), strict=True):
+        folder.write(Record(("python",), code, 1.0))
+    found = {settings["a"]: run for settings, run in finished_runs(tmp_path)}
+    assert found == {"1": cells[0].run_dir, "3": cells[2].run_dir}
+    replace_text(cells[1].path / "cell.json", "[]")
+    with pytest.raises(LaunchError, match=r"cell\.json cannot be read"):
+        finished_runs(tmp_path)
 
 
 def test_log_tail(folder):
