@@ -34,7 +34,7 @@ _NODE = "MorphThompson"
 def new_experiment(
     settings: Settings,
 ) -> tuple["Experiment", "GenerationStrategy"]:
-    """Makes an Ax experiment with three objectives, the limits as thresholds.
+    """Makes an Ax experiment with three objectives, limits and bounds as thresholds.
 
     Args:
       settings: the search.
@@ -52,10 +52,15 @@ def new_experiment(
         client.configure_experiment(
             name=EXPERIMENT, parameters=node.parameters(settings)
         )
-        # A limit on an objective is its threshold, on another figure a constraint.
+        # A limit on an objective is its threshold, on another figure a constraint; a
+        # soft bound below the limit is where Ax's own methods are to aim, too.
+        allowed = dict(settings.limits)
+        for name, bound in zip(settings.objectives, settings.soft_bounds, strict=True):
+            if bound is not None:
+                allowed[name] = min(bound, allowed.get(name, bound))
         client.configure_optimization(
             objective=", ".join(f"-{name}" for name in settings.objectives),
-            outcome_constraints=[f"{name} <= {n}" for name, n in settings.limits],
+            outcome_constraints=[f"{name} <= {n}" for name, n in allowed.items()],
         )
         used = {*settings.objectives, *settings.limit_of}
         client.configure_tracking_metrics(

@@ -1,8 +1,10 @@
+import dataclasses
 import sqlite3
 
 import pytest
 
 from spjax import genomes, search
+from spjax.search import storage
 from spjax.search.errors import StudyError
 from spjax.search.storage import EXPERIMENT
 from tests.search.study_tasks import CONFIG, SETTINGS, advance
@@ -18,6 +20,21 @@ from spjax.search.node import BUNDLE, MorphThompsonNode  # noqa: E402
 
 # Ax tells at length which defaults it took for each parameter that it reads.
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
+
+
+def test_bounds_below_the_limits_are_thresholds_too():
+    bounded = dataclasses.replace(
+        SETTINGS, error_bound=1e-6, size_bound=9000, memory_bound=512
+    )
+    experiment, _ = storage.new_experiment(bounded)
+    config = experiment.optimization_config
+    thresholds = {t.metric_names[0]: t.bound for t in config.objective_thresholds}
+    assert thresholds == {
+        "validation_error": 1e-6,
+        "planned_arena": 512,
+        "model_size_nonzero": 8192,
+    }
+    assert config.outcome_constraints == []
 
 
 def test_ax_itself_reads_the_database(finished):
