@@ -84,6 +84,7 @@ def _generated(
         adapter = Generators.BOTORCH_MODULAR(
             experiment=experiment,
             data=data,
+            fit_tracking_metrics=False,
             botorch_acqf_options={"mc_samples": _MC_SAMPLES},
         )
         run = adapter.gen(
