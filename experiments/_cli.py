@@ -117,6 +117,18 @@ def flag_values() -> dict[str, Any]:
     return {flag.name: flag.value for flag in own if flag.name != "debug"}
 
 
+def whole_numbers(flag: str, texts: Sequence[str]) -> list[int]:
+    """Reads the numbers above 0 that a flag lists.
+
+    Raises:
+      UsageError: if one is none, or there is none.
+    """
+    if not texts or not all(text.isdecimal() and int(text) for text in texts):
+        given = ",".join(texts)
+        raise UsageError(f"--{flag}={given}: give whole numbers above 0, e.g. 10,100")
+    return [int(text) for text in texts]
+
+
 def quiet_libraries() -> None:
     """Keeps the notices of libraries out of a program's output."""
     warnings.filterwarnings("ignore")

@@ -46,7 +46,7 @@ _ONE = "one by one"
 def main(argv: Sequence[str]) -> int:
     """Measures and prints the table."""
     del argv
-    sizes = read_sizes(_SIZES.value)
+    sizes = _cli.whole_numbers("population_sizes", _SIZES.value)
     import jax
 
     dataset = _flags.load_dataset()
@@ -65,19 +65,6 @@ def main(argv: Sequence[str]) -> int:
     for line in table(found):
         print(line)
     return 0
-
-
-def read_sizes(given: Sequence[str]) -> list[int]:
-    """The sizes of populations.
-
-    Raises:
-      UsageError: if one is no whole number above 0, or there is none.
-    """
-    if not given or not all(text.isdigit() and int(text) for text in given):
-        raise _cli.UsageError(
-            f"--population_sizes={','.join(given)}: give whole numbers above 0"
-        )
-    return [int(text) for text in given]
 
 
 def draw(dataset: Any, count: int, repeat: int) -> tuple[Any, list]:

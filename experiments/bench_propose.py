@@ -40,7 +40,7 @@ _PENDING = flags.DEFINE_integer("pending", 1, "Trials under way.", lower_bound=0
 def main(argv: Sequence[str]) -> int:
     """Times and prints the table."""
     del argv
-    counts = _whole_numbers(_FINISHED.value)
+    counts = _cli.whole_numbers("finished", _FINISHED.value)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     from spjax import search
@@ -138,18 +138,6 @@ def _proposer(settings, seen):
             kept.mark_completed()
     data = experiment.lookup_data()
     return lambda *given: ax_proposal(*given, experiment, data)
-
-
-def _whole_numbers(texts: Sequence[str]) -> list[int]:
-    try:
-        counts = [int(text) for text in texts]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise _cli.UsageError(
-            f"--finished={','.join(texts)}: give whole numbers above 0, e.g. 10,100,300"
-        )
-    return counts
 
 
 if __name__ == "__main__":

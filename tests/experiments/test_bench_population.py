@@ -2,7 +2,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments import _cli, bench_population
+from experiments import bench_population
 from spjax import data, genomes
 from tests.experiments import small
 
@@ -40,10 +40,3 @@ def test_ratios_are_of_the_same_repeat():
         "| 4 at once | 40 [30, 60] | 2.00 [2.00, 2.00] | 50 [50, 50] | "
         "0.50 [0.50, 0.50] |"
     )
-
-
-@pytest.mark.parametrize("given", [["x"], ["0"], ["-2"], []])
-def test_sizes_are_whole_and_above_zero(given):
-    assert bench_population.read_sizes(["1", "16"]) == [1, 16]
-    with pytest.raises(_cli.UsageError, match="--population_sizes="):
-        bench_population.read_sizes(given)

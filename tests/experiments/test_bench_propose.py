@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from experiments import _cli, bench_propose
+from experiments import bench_propose
 from spjax import search
 from spjax.search.drawing import cost_of
 
@@ -48,10 +48,3 @@ def test_every_proposal_is_timed_with_one_more_trial_before_it(
     seconds = bench_propose.time_proposals(settings, trials, 8, 2, 2)
     assert len(seconds) == 2 and np.min(seconds) > 0
     assert seen == [(7, 2), (8, 2), (9, 2)]
-
-
-def test_numbers_of_trials_are_whole_and_above_zero():
-    assert bench_propose._whole_numbers(["10", "300"]) == [10, 300]
-    for bad in (["x"], ["0"], []):
-        with pytest.raises(_cli.UsageError, match="--finished="):
-            bench_propose._whole_numbers(bad)

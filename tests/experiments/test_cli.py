@@ -96,3 +96,10 @@ def test_only_our_errors_are_the_users():
     assert not _cli.is_users(ValueError("numpy's"))
     assert _cli.is_users(_cli.UsageError("--flag"))
     assert _cli.is_users(PermissionError("file"))
+
+
+def test_numbers_are_whole_and_above_zero():
+    assert _cli.whole_numbers("finished", ["10", "300"]) == [10, 300]
+    for bad in (["x"], ["0"], ["-1"], ["1.5"], [""], []):
+        with pytest.raises(_cli.UsageError, match="--finished="):
+            _cli.whole_numbers("finished", bad)

@@ -1,5 +1,6 @@
 """A whole search with a synthetic objective, as a process that can be killed."""
 
+import dataclasses
 import errno
 import os
 import sys
@@ -16,6 +17,17 @@ SETTINGS = search.Settings(
     initial_trials=4,
     candidates=32,
 )
+# A space of few genes: the time that Ax takes grows with them.
+FEW_GENES = dataclasses.replace(
+    SETTINGS,
+    algorithm="qlognehvi",
+    bounds=genomes.Bounds(
+        downsample=(1, 1), num_blocks=(1, 1), num_convs=(1, 1), num_dense=(0, 0),
+        conv_kinds=("regular",), batch_norm=(True,), relu=(True,), branches=(False,),
+        stride=(1, 1), pool_kinds=("max",), residual=(False,),
+        pruning=("weight",), sparsity=(0.1, 0.9),
+    ),
+)  # fmt: skip
 CONFIG = {"dataset": "synthetic"}
 
 

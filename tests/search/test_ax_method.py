@@ -1,31 +1,17 @@
-import dataclasses
-
 import pytest
 
 from spjax import genomes, search
+from spjax.search import ax_method, storage
 from spjax.search.ax_method import _valid
 from spjax.search.drawing import cost_of, fits
-from tests.search.study_tasks import SETTINGS, advance
+from tests.search.study_tasks import FEW_GENES, SETTINGS, advance
 
 pytest.importorskip("ax")
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 
-# A space of few genes: the time that Ax takes grows with them.
-_SMALL = dataclasses.replace(
-    SETTINGS,
-    algorithm="qlognehvi",
-    initial_trials=4,
-    bounds=genomes.Bounds(
-        downsample=(1, 1), num_blocks=(1, 1), num_convs=(1, 1), num_dense=(0, 0),
-        conv_kinds=("regular",), batch_norm=(True,), relu=(True,), branches=(False,),
-        stride=(1, 1), pool_kinds=("max",), residual=(False,),
-        pruning=("weight",), sparsity=(0.1, 0.9),
-    ),
-)  # fmt: skip
-
 
 def test_ax_chooses_networks_that_fit_after_the_first_random_ones(tmp_path):
-    with search.create(tmp_path / "run", _SMALL) as study:
+    with search.create(tmp_path / "run", FEW_GENES) as study:
         advance(study, 5)
         rows = study.records()
     assert [row["edit"] for row in rows[:4]] == ["random"] * 4
@@ -55,3 +41,16 @@ def test_what_fits_is_left_as_it_is():
     genome = genomes.canonical(genomes.Genome())
     assert _valid(genome, SETTINGS) == genome
     assert fits(cost_of(genome, SETTINGS), {"macs": 10**9})
+
+
+def test_a_point_under_way_is_taken_into_account(tmp_path):
+    with search.create(tmp_path / "run", FEW_GENES) as study:
+        advance(study, 5)
+        waiting = study.propose()
+    experiment, _ = storage.load(tmp_path / "run", mend=False)
+    data = experiment.lookup_data()
+    _, beside = ax_method.best_point(5, experiment, data)
+    # The same data without it: the models are the same, the choice is not.
+    experiment.trials[waiting.index].mark_failed()
+    _, alone = ax_method.best_point(7, experiment, data)
+    assert alone != beside
