@@ -17,7 +17,7 @@ seeds; the lone ``qlognehvi`` several times that.
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from absl import flags
@@ -32,6 +32,7 @@ _ALGORITHMS = flags.DEFINE_list(
     "What to compare, as --algorithm of the search.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 8, "Runs of each, with seeds 0, 1, ..", 1)
+_FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "The first of these seeds.", 0)
 _ERROR_REFERENCE = flags.DEFINE_float(
     "error_reference",
     None,
@@ -43,9 +44,9 @@ _ERROR_REFERENCE = flags.DEFINE_float(
 _BESIDE = flags.DEFINE_list(
     "beside",
     [],
-    "Other comparisons, of whose algorithms those stand beside that --algorithms does "
-    "not name: folders with finished runs, perhaps made with other flags after --, or "
-    "a compare.csv, the first line of which must be the title of this comparison.",
+    "Other comparisons that stand beside: folders, perhaps made with other flags after "
+    "--, with the runs of algorithms that --algorithms does not name; or files "
+    "compare.csv of the same title, with the runs that are not made here.",
 )
 _PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at a time.", 1)
 
@@ -53,53 +54,56 @@ _PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at a time.", 1)
 def main(argv: Sequence[str]) -> int:
     """Runs what is missing, then writes and prints the comparison."""
     root = pathlib.Path(_ROOT.value)
-    seeds = ",".join(str(seed) for seed in range(_SEEDS.value))
-    sweep = f"algorithm={','.join(_ALGORITHMS.value)};seed={seeds}"
-    _finished_beside(), _kept_courses()  # A mistake there is told before the runs.
+    seeds = range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value)
+    listed = ",".join(map(str, seeds))
+    sweep = f"algorithm={','.join(_ALGORITHMS.value)};seed={listed}"
+    own = {(name, seed) for name in _ALGORITHMS.value for seed in seeds}
+    _folders_beside(), _files_beside(own)  # A mistake there is told before the runs.
     # As a program: its flags have the names of ours.
     command = [sys.executable, "-m", "launch.local", f"--sweep={sweep}"]
     command += [f"--root={root}", f"--parallel={_PARALLEL.value}", "--", *argv[1:]]
     code = subprocess.run(command, check=False).returncode
     if code not in (0, 1):  # It has said why.
         return code
-    courses, title = read_courses(root, argv[1:], sweep)
+    courses, title = _own_courses(root, argv[1:], sweep)
+    for name, seed, course in _files_beside(own, title):
+        courses.setdefault(name, {})[seed] = course
     write(root, courses, title)
     return code
 
 
-def read_courses(
+def _own_courses(
     root: pathlib.Path, extra: Sequence[str], sweep: str
-) -> tuple[dict[str, list], str]:
-    """The courses of the finished runs by algorithm, and what they searched."""
+) -> tuple[dict[str, dict[int, Any]], str]:
+    """Courses by algorithm and seed, of finished runs in folders; what was searched."""
     from launch.record import Folder
     from launch.sweep import make_cells
     from spjax import report
     from spjax.report import comparison
 
-    folders = [
-        (str(dict(cell.settings)["algorithm"]), folder.run_dir)
+    runs = [
+        (dict(cell.settings), folder.run_dir)
         for cell in make_cells(sweep, "experiments.search", list(extra))
         if (folder := Folder(root, cell)).is_finished()
     ]
     courses, title = {}, None
-    for name, run_dir in [*folders, *_finished_beside()]:
+    for settings, run_dir in [*runs, *_folders_beside()]:
         rows = report.read_trials_csv(run_dir / "trials.csv")
         header = report.read_front(run_dir / "front.json")["header"]
         if _ERROR_REFERENCE.value is not None:
             rows = _counted_below(_ERROR_REFERENCE.value, rows, header)
-        courses.setdefault(name, []).append(comparison.course(rows))
+        name, seed = str(settings["algorithm"]), int(settings["seed"])
+        courses.setdefault(name, {})[seed] = comparison.course(rows)
         title = _title(header)
     if title is None:
         raise _cli.UsageError(
             f"--root={root}: no run has finished; the logs there say why"
         )
-    for name, runs in _kept_courses(title):
-        courses.setdefault(name, []).extend(runs)
     return courses, title
 
 
-def _finished_beside() -> list[tuple[str, pathlib.Path]]:
-    """Algorithm and folder of the finished runs in the folders of --beside."""
+def _folders_beside() -> list[tuple[dict[str, str], pathlib.Path]]:
+    """Settings and folder of the finished runs in the folders of --beside."""
     from launch.record import finished_runs
 
     found = []
@@ -112,13 +116,19 @@ def _finished_beside() -> list[tuple[str, pathlib.Path]]:
                 f"--beside={other}: no finished run there; give the --root of a "
                 "comparison, or its compare.csv"
             )
-        named = [(str(of.get("algorithm")), run) for of, run in runs]
-        found += [(name, run) for name, run in named if name not in _ALGORITHMS.value]
+        found += [run for run in runs if run[0]["algorithm"] not in _ALGORITHMS.value]
     return found
 
 
-def _kept_courses(title: str | None = None) -> list[tuple[str, list]]:
-    """Algorithms and courses in the files of --beside, which must be of that title."""
+def _files_beside(
+    own: Set[tuple[str, int]], title: str | None = None
+) -> list[tuple[str, int, Any]]:
+    """Algorithm, seed and course of the runs in the files of --beside.
+
+    Args:
+      own: algorithms and seeds that are run here.
+      title: what the files' titles must be; None for any.
+    """
     from spjax.report import courses_csv
 
     found = []
@@ -132,9 +142,10 @@ def _kept_courses(title: str | None = None) -> list[tuple[str, list]]:
                 f"{searched!r}, where this is {title!r}"
             )
         found += [
-            (name, runs)
+            (name, seed, course)
             for name, runs in courses.items()
-            if name not in _ALGORITHMS.value
+            for seed, course in runs.items()
+            if (name, seed) not in own
         ]
     return found
 
@@ -166,14 +177,17 @@ def _title(header: Mapping[str, Any]) -> str:
     )
 
 
-def write(root: pathlib.Path, courses: dict[str, list], title: str) -> None:
+def write(
+    root: pathlib.Path, courses: Mapping[str, Mapping[int, Any]], title: str
+) -> None:
     """Writes compare.csv, compare.md and compare.png; prints the table."""
     from spjax.report import comparison, courses_csv
 
     courses_csv.write_courses(root / "compare.csv", courses, title)
-    table = comparison.comparison_table(courses)
+    runs = {name: list(by_seed.values()) for name, by_seed in courses.items()}
+    table = comparison.comparison_table(runs)
     (root / "compare.md").write_text(table + "\n")
-    comparison.plot_comparison(root / "compare.png", courses, title)
+    comparison.plot_comparison(root / "compare.png", runs, title)
     print(table)
     print(f"wrote  {root / 'compare.png'}")
 

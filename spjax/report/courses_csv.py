@@ -9,7 +9,7 @@ import csv
 import io
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -17,17 +17,17 @@ from spjax.report.comparison import Course
 from spjax.report.errors import ReportError
 from spjax.report.files import write_text
 
-_COLUMNS = ("algorithm", "run", "trial", "seconds", "hypervolume")
+_COLUMNS = ("algorithm", "seed", "trial", "seconds", "hypervolume")
 
 
 def write_courses(
-    path: str | os.PathLike, courses: Mapping[str, Sequence[Course]], title: str
+    path: str | os.PathLike, courses: Mapping[str, Mapping[int, Course]], title: str
 ) -> None:
     """Writes all courses, replacing the file in one step.
 
     Args:
       path: where the file goes.
-      courses: runs by algorithm.
+      courses: runs by algorithm and seed.
       title: what was searched, on one line.
 
     Raises:
@@ -40,18 +40,18 @@ def write_courses(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for name, runs in courses.items():
-        for run, course in enumerate(runs):
+        for seed, course in runs.items():
             pairs = zip(course.seconds, course.volumes, strict=True)
             for trial, (seconds, volume) in enumerate(pairs):
-                writer.writerow([name, run, trial, f"{seconds:.1f}", f"{volume:.6f}"])
+                writer.writerow([name, seed, trial, f"{seconds:.1f}", f"{volume:.6f}"])
     write_text(path, text.getvalue())
 
 
-def read_courses(path: str | os.PathLike) -> tuple[dict[str, list[Course]], str]:
+def read_courses(path: str | os.PathLike) -> tuple[dict[str, dict[int, Course]], str]:
     """Reads what `write_courses` wrote.
 
     Returns:
-      The courses by algorithm, in the file's order, and the title.
+      The courses by algorithm and seed, in the file's order, and the title.
 
     Raises:
       ReportError: if the file cannot be read, or is not of this kind.
@@ -60,10 +60,11 @@ def read_courses(path: str | os.PathLike) -> tuple[dict[str, list[Course]], str]
         first, _, rest = pathlib.Path(path).read_text().partition("\n")
         if not first.startswith("# "):
             raise ValueError("its first line does not say what was searched")
-        runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        runs: dict[tuple[str, int], list[tuple[float, float]]] = {}
         for row in csv.DictReader(io.StringIO(rest)):
             pair = float(row["hypervolume"]), float(row["seconds"])
-            runs.setdefault((row["algorithm"], row["run"]), []).append(pair)
+            run = row["algorithm"], int(row["seed"])
+            runs.setdefault(run, []).append(pair)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReportError(
             f"{path}: not the courses of a comparison ({error!r:.200}); give the "
@@ -71,8 +72,8 @@ def read_courses(path: str | os.PathLike) -> tuple[dict[str, list[Course]], str]
         ) from error
     if not runs:
         raise ReportError(f"{path}: no run is in it")
-    courses: dict[str, list[Course]] = {}
-    for (name, _), pairs in runs.items():
+    courses: dict[str, dict[int, Course]] = {}
+    for (name, seed), pairs in runs.items():
         volumes, seconds = np.array(pairs).T
-        courses.setdefault(name, []).append(Course(volumes, seconds))
+        courses.setdefault(name, {})[seed] = Course(volumes, seconds)
     return courses, first.removeprefix("# ")

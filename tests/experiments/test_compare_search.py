@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spjax import report
+from spjax.report import courses_csv
 from tests.experiments import small
 
 _HOME = pathlib.Path(__file__).parents[2]
@@ -93,13 +94,19 @@ def test_every_algorithm_is_run_once_and_compared(tmp_path):
     assert wrong.returncode == 2 and "--beside=nowhere: no finished" in wrong.stderr
 
     # So do the courses that it kept, unless they are of another box.
-    both = other / "compare.csv"
     kept = tmp_path / "kept.csv"
-    kept.write_bytes(both.read_bytes())
-    own = ["--algorithms=random", f"--beside={kept}"]
-    from_file = _compare(other, *given, "--candidates=99", own=own)
-    assert from_file.returncode == 0, from_file.stdout + from_file.stderr
-    assert both.read_bytes() == kept.read_bytes()
+    kept.write_bytes((other / "compare.csv").read_bytes())
+    own = ["--algorithms=random", "--first_seed=1", f"--beside={kept}"]
+    more = _compare(other, *given, "--candidates=99", own=own)
+    assert more.returncode == 0, more.stdout + more.stderr
+    assert len(list(other.glob("*/run/study.db"))) == 2
+    before, title = courses_csv.read_courses(kept)
+    after, still = courses_csv.read_courses(other / "compare.csv")
+    assert still == title
+    assert sorted(after["random"]) == [0, 1] and sorted(after["morphs"]) == [0]
+    for name in ("random", "morphs"):
+        np.testing.assert_array_equal(after[name][0].volumes, before[name][0].volumes)
+    assert "| random | 2 |" in (other / "compare.md").read_text()
     another = _compare(
         other, *given, "--candidates=99", own=[*own, "--error_reference=0.4"]
     )
