@@ -64,13 +64,13 @@ def main(argv: Sequence[str]) -> int:
 
 def compare(run_dir: str, count: int) -> tuple[Choice, Choice]:
     """Chooses twice after the first ``count`` trials: as a search does, and as Ax."""
-    from ax.core.data import Data
-    from ax.core.observation import ObservationFeatures
-
     from spjax.search import storage
     from spjax.search.ax_method import best_point
 
-    experiment, _ = storage.load(run_dir, mend=False)
+    experiment, _ = storage.load(run_dir, mend=False)  # Imports Ax, silently.
+    from ax.core.data import Data
+    from ax.core.observation import ObservationFeatures
+
     frame = experiment.lookup_data().df
     data = Data(df=frame[frame["trial_index"] < count])
     points, seconds = [], []

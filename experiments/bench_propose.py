@@ -122,13 +122,13 @@ def _proposer(settings, seen):
 
     if settings.algorithm != "qlognehvi":
         return algorithm(settings.algorithm)
-    from ax.core.arm import Arm
-
     from spjax import genomes
     from spjax.search import storage
     from spjax.search.ax_method import ax_proposal
 
-    experiment, _ = storage.new_experiment(settings)
+    experiment, _ = storage.new_experiment(settings)  # Imports Ax, silently.
+    from ax.core.arm import Arm
+
     for trial in seen:
         point = dict(genomes.to_flat(trial.genome, settings.bounds))
         kept = experiment.new_trial().add_arm(Arm(parameters=point))

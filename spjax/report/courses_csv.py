@@ -40,7 +40,7 @@ def write_courses(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for name, runs in courses.items():
-        for seed, course in runs.items():
+        for seed, course in sorted(runs.items()):
             pairs = zip(course.seconds, course.volumes, strict=True)
             for trial, (seconds, volume) in enumerate(pairs):
                 writer.writerow([name, seed, trial, f"{seconds:.1f}", f"{volume:.6f}"])
