@@ -3,10 +3,11 @@ r"""What Ax's own method loses by the smaller effort that --algorithm=qlognehvi 
     python -m experiments.bench_ax_method --run_dirs=runs/a,runs/b --after=25,45,60
 
 Runs are searches by ``qlognehvi``. After so many of their trials, the point of most
-promise is looked for as such a search does it and with as many samples and starts as
-Ax takes by itself, with the same models. Both points are judged by Ax's acquisition
-function with Ax's samples: the logarithm of the expected growth of the hypervolume.
-Prints a table, with seconds of processor time for fitting the models and choosing.
+promise is looked for as such a search does it, and as Ax does it by itself: with more
+samples and starts, and models fitted to the end. Both points are judged by Ax's
+acquisition function, with its models and samples: the logarithm of the expected growth
+of the hypervolume. Prints a table, with seconds of processor time for fitting the
+models and choosing.
 """
 
 import time
@@ -22,7 +23,7 @@ flags.declare_key_flag(_fronts.RUN_DIRS.name)
 _AFTER = flags.DEFINE_list(
     "after", ["25", "45", "60"], "Trials of each run that are known."
 )
-_AX_SAMPLES, _AX_RESTARTS = 128, 20
+_AX = {"samples": 128, "restarts": 20, "brief": False}
 
 
 class Choice(NamedTuple):
@@ -74,12 +75,12 @@ def compare(run_dir: str, count: int) -> tuple[Choice, Choice]:
     frame = experiment.lookup_data().df
     data = Data(df=frame[frame["trial_index"] < count])
     points, seconds = [], []
-    for effort in ({}, {"samples": _AX_SAMPLES, "restarts": _AX_RESTARTS}):
+    for effort in ({}, _AX):
         start = time.process_time()
         adapter, point = best_point(count, experiment, data, **effort)
         seconds.append(time.process_time() - start)
         points.append(ObservationFeatures(point))
-    # The last models' options are Ax's own.
+    # The last models and their options are Ax's own.
     worths = adapter.evaluate_acquisition_function(points)
     here, full = map(Choice, worths, seconds)
     return here, full
