@@ -16,6 +16,7 @@ by all algorithms of this library alike, by what a candidate costs exactly. Tria
 way count as ended with the values that the processes expect.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,5 +112,7 @@ def _value(settings: Settings, trial: Observation, k: int, name: str) -> float |
     return error_model.error_of(settings, trial) if k == 0 else trial.figures.get(name)
 
 
+@functools.lru_cache(maxsize=4096)
 def _genes(genome: genomes.Genome, settings: Settings) -> np.ndarray:
+    """What the processes see; every one asks for all trials at every proposal."""
     return genomes.embedding(genome, settings.bounds)
