@@ -82,6 +82,9 @@ def best_point(
 ) -> tuple["TorchAdapter", dict[str, Any]]:
     """Fits Ax's models to finished trials and finds the point of most promise.
 
+    While no trial is within all limits and soft bounds, Ax looks for the point that is
+    most likely to be.
+
     Args:
       seed: of PyTorch's random numbers.
       experiment: its search space and its trials, those under way included.
@@ -100,10 +103,19 @@ def best_point(
         ModelConfig,
         SurrogateSpec,
     )
+    from botorch.acquisition.multi_objective.logei import (
+        qLogNoisyExpectedHypervolumeImprovement,
+    )
 
     from spjax.search._ax_model import BrieflyFittedGP
 
     model = ModelConfig(botorch_model_class=BrieflyFittedGP if brief else None)
+    acquisition = {}
+    if _within(experiment, data):
+        acquisition = {
+            "botorch_acqf_class": qLogNoisyExpectedHypervolumeImprovement,
+            "botorch_acqf_options": {"mc_samples": samples},
+        }
     # A second thread doubles the CPU time, and stalls where another process computes.
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -114,7 +126,7 @@ def best_point(
             data=data,
             fit_tracking_metrics=False,
             surrogate_spec=SurrogateSpec(model_configs=[model]),
-            botorch_acqf_options={"mc_samples": samples},
+            **acquisition,
         )
         run = adapter.gen(
             n=1,
@@ -122,6 +134,15 @@ def best_point(
             model_gen_options={"optimizer_kwargs": {"num_restarts": restarts}},
         )
     return adapter, run.arms[0].parameters
+
+
+def _within(experiment: "Experiment", data: "Data") -> bool:
+    """Whether a finished trial is within all limits and soft bounds."""
+    constraints = experiment.optimization_config.all_constraints
+    most = {name: c.bound for c in constraints for name in c.metric_names}
+    seen = data.df[data.df["metric_name"].isin(most)]
+    inside = seen[seen["mean"] <= seen["metric_name"].map(most)]
+    return bool((inside["trial_index"].value_counts() == len(most)).any())
 
 
 def _generated(

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from spjax import genomes, search
@@ -20,6 +22,16 @@ def test_ax_chooses_networks_that_fit_after_the_first_random_ones(tmp_path):
     for row in rows:
         assert row["planned_arena"] <= 2048 and row["model_size_nonzero"] <= 8192
     assert len({row["genome_id"] for row in rows}) == 5
+
+
+def test_a_bound_that_no_trial_has_reached_is_what_ax_aims_at(tmp_path):
+    # Ax then takes another acquisition function, which knows none of our options.
+    settings = dataclasses.replace(FEW_GENES, error_bound=1e-4)
+    with search.create(tmp_path / "run", settings) as study:
+        advance(study, 6)
+        rows = study.records()
+    assert min(row["validation_error"] for row in rows) > 1e-4
+    assert all(row["edit"].startswith("qlognehvi") for row in rows[4:])
 
 
 def test_what_does_not_fit_the_image_is_padded():
