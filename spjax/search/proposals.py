@@ -6,10 +6,11 @@ stages are SpArSe's (see `stages`), if they are asked for. Otherwise than there,
 
 * size (as the sparsity gene implies it) and working memory are known for an untrained
   genome, and enter exactly; only the error is modelled;
-* a candidate's worth is the expected growth of the hypervolume within the soft bounds
-  (see `improvement`, `preference`), which weighs all of the front at once, in place of
-  one random scalarisation of a random sample. Readings count as points of the front,
-  and networks that take long to train must promise more (see `effort`);
+* a candidate's worth is the expected growth of the hypervolume within the soft bounds,
+  networks that do little better than guessing left out (see `improvement`,
+  `preference`), which weighs all of the front at once, in place of one random
+  scalarisation of a random sample. Readings count as points of the front, and networks
+  that take long to train must promise more (see `effort`);
 * candidates are also crossings of two references, and edits of the best candidates of
   a first round.
 
@@ -80,7 +81,7 @@ def propose(
     model = error_model.fit(settings, observations)
     if not good or model is None or rng.random() < settings.random_share:
         return Proposal(draw_feasible(rng, settings, taken), None, "random")
-    bounds = preference.soft_bounds(settings, objective_values(settings, good))
+    bounds = preference.useful_bounds(settings, objective_values(settings, good))
     front = _front(settings, observations, model)
 
     def worths(pool: Sequence[Candidate]) -> np.ndarray:

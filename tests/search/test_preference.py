@@ -49,6 +49,23 @@ def test_without_limits_the_front_says_how_large_the_box_is():
     np.testing.assert_allclose(_bounds(limits=()), [0.9, 5000, 900])
 
 
+def test_what_does_little_better_than_guessing_is_of_no_use():
+    def useful(values=_VALUES, **changes):
+        settings = dataclasses.replace(_SETTINGS, **changes)
+        return preference.useful_bounds(settings, values)
+
+    # A third of the way from guessing, 0.9, to the best, 0.02.
+    np.testing.assert_allclose(useful(), [0.9 - 0.88 / 3, 32768, 2048])
+    # Where all do badly, what would be bad elsewhere is good.
+    poor = np.array([[0.44, 9.0, 9.0], [0.47, 8.0, 8.0]])
+    np.testing.assert_allclose(useful(poor, num_classes=2)[0], 0.5 - 0.06 / 3)
+    np.testing.assert_allclose(useful(np.zeros((0, 3)))[0], 0.9)
+    # A narrower corner stays, and so does the user's own.
+    np.testing.assert_allclose(useful(prefer="error"), [0.08, 65536, 4096])
+    np.testing.assert_allclose(useful(error_bound=0.8)[0], 0.8)
+    np.testing.assert_allclose(useful(error_bound=0.03)[0], 0.03)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
