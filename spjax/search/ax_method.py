@@ -6,7 +6,7 @@ optimiser that Ax 1.3 chooses by itself for the experiment: a Gaussian process p
 objective over all genes, those without effect included, size and memory modelled like
 the error although they are known. Nothing is inherited. Hyperparameters are fitted in
 fewer steps than Ax would take, the expectation is taken over fewer samples and
-maximised from fewer starts: a sixth of the time, for points of somewhat less worth
+maximised from fewer starts: a fifth of the time, for points of somewhat less worth
 (docs/benchmarks.md, "Choosing the next genome").
 
 A point that is no network for the image, or breaks a limit, is brought to the nearest
