@@ -137,12 +137,12 @@ def best_point(
 
 
 def _within(experiment: "Experiment", data: "Data") -> bool:
-    """Whether a finished trial is within all limits and soft bounds."""
+    """Whether a finished trial is within all limits and soft bounds, if any."""
     constraints = experiment.optimization_config.all_constraints
     most = {name: c.bound for c in constraints for name in c.metric_names}
     seen = data.df[data.df["metric_name"].isin(most)]
     inside = seen[seen["mean"] <= seen["metric_name"].map(most)]
-    return bool((inside["trial_index"].value_counts() == len(most)).any())
+    return not most or bool((inside["trial_index"].value_counts() == len(most)).any())
 
 
 def _generated(

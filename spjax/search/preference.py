@@ -58,7 +58,7 @@ def useful_bounds(settings: Settings, values: np.ndarray) -> np.ndarray:
     """The same corner without networks that do little better than guessing.
 
     Up to the error of guessing there is always volume to be won by smaller networks
-    that misread most images, and a third of the trials of a search win next to nothing.
+    that misread most images, and many trials of a search would win next to nothing.
     The corner's error is that of a network which does better than guessing by a third
     of what the best one does, unless the user gave a bound.
 
