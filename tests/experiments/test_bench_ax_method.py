@@ -35,7 +35,8 @@ def test_both_points_are_judged_by_one_function(run_dir, monkeypatch):
     monkeypatch.setattr(ax_method, "best_point", best_point)
     here, full = bench_ax_method.compare(run_dir, 5)
     assert [known for known, _ in asked] == [[0, 1, 2, 3, 4]] * 2
-    assert asked[0][1] == {} and asked[1][1] == bench_ax_method._AX
+    assert asked[0][1] == {}
+    assert asked[1][1] == {"samples": 128, "restarts": 20, "brief": False}
     assert np.isfinite([here.worth, full.worth]).all()
     assert here.seconds > 0 and full.seconds > 0
     # Where both looked for the maximum, more effort cannot do much worse.
@@ -43,7 +44,8 @@ def test_both_points_are_judged_by_one_function(run_dir, monkeypatch):
 
 
 def test_the_same_effort_finds_the_same_point(run_dir, monkeypatch):
-    monkeypatch.setattr(bench_ax_method, "_AX", {})
+    ours = {"samples": 16, "restarts": 4, "brief": True}
+    monkeypatch.setattr(bench_ax_method, "_AX", ours)
     here, full = bench_ax_method.compare(run_dir, 5)
     assert here.worth == full.worth
 
